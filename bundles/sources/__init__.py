@@ -1,0 +1,8 @@
+"""Where content comes from: one module per content type, each turning a recipe's entry into an
+`Artifact`, the list of files that the builder reads."""
+
+from __future__ import annotations
+
+from bundles.sources.artifact import Artifact, SourceFile, SourceFault
+
+__all__ = ["Artifact", "SourceFault", "SourceFile"]

@@ -1,0 +1,56 @@
+"""An artifact before it is built: its files, and where each one's bytes are."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from bundles import layout
+from bundles.errors import GooseError
+
+
+class SourceFault(GooseError):
+    """An input of a build cannot be taken."""
+
+    code = "bad-source"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One regular file to be bundled."""
+
+    path: str  # within the artifact
+    size: int  # bytes
+    mode: int
+    location: str  # where its bytes are
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One entry of a recipe, expanded. `kind` is a key of `layout.ARTIFACT_TYPES`."""
+
+    kind: str
+    title: str
+    files: tuple[SourceFile, ...]
+
+
+def source_file(path: str, location: str, info: os.stat_result) -> SourceFile:
+    """The file at `location` under the name `path`; `info` is its stat, links followed.
+
+    Raises `SourceFault` for what is not a regular file, `BadLayout` for a name that no bundle
+    can carry.
+    """
+    if not stat.S_ISREG(info.st_mode):
+        raise SourceFault(
+            f"{location} is neither a regular file nor a folder",
+            hint="bundles carry regular files only: leave it out",
+            file=location,
+        )
+    layout.check_path(path, location)
+    return SourceFile(path, info.st_size, stat.S_IMODE(info.st_mode), location)
+
+
+def unreadable(location: str, error: OSError) -> SourceFault:
+    """`error` met at `location`, told in words."""
+    return SourceFault(f"{location}: {error.strerror or error}", file=location)

@@ -1,0 +1,55 @@
+"""What may go wrong in a store."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bundles.errors import GooseError
+
+
+class StoreError(GooseError):
+    """A store's backend failed."""
+
+    code = "store-failed"
+    default_hint = "look at the disk or service behind the store, then run the command again"
+
+
+class StoreFull(StoreError):
+    """A store has no room for what should go in."""
+
+    code = "store-full"
+    default_hint = "free the space, then run the same command again: it goes on where it stopped"
+
+
+class StoreBusy(StoreError):
+    """Another import holds the store."""
+
+    code = "store-busy"
+    default_hint = "wait until the other import is done, then run the command again"
+
+
+class BlobMissing(StoreError):
+    """A digest is not in the store."""
+
+    code = "blob-missing"
+    default_hint = "import the bundle that brings it, or ask for a repair bundle"
+
+
+class BadRefs(StoreError):
+    """The refs of a store cannot be read."""
+
+    code = "bad-refs"
+    default_hint = "restore index.json of the store from a backup, or import the bundles again"
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turns the operating system's errors into a store's: `what` says where they were met."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(f"{what}: no space left") from error
+        raise StoreError(f"{what}: {error.strerror or error}") from error

@@ -1,0 +1,251 @@
+"""The tar of a volume, written and read to the byte.
+
+Source: POSIX.1-2017 pax, "ustar Interchange Format". A volume uses the least of it: regular files
+of mode 0644, owner 0, one modification time for all, names of at most 100 bytes. There is one
+valid header per entry, so the reader does not interpret tar: where it knows what must come next
+it compares 512 bytes, and elsewhere it accepts only what re-encodes to the same bytes. What is
+different is then taken apart, only to say what it is.
+"""
+
+from __future__ import annotations
+
+from typing import BinaryIO, Protocol
+
+from bundles.errors import GooseError
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+MAX_TIME = 8**11 - 1  # what the field holds, seconds since 1970
+
+_LINKS = {b"1": "a hard link", b"2": "a symbolic link"}
+_DEVICES = {b"3": "a character device", b"4": "a block device", b"6": "a FIFO"}
+
+
+class Source(Protocol):
+    """What a volume is read from: a file, or the output of a decryption."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes; fewer only at the end."""
+
+
+class BadVolume(GooseError):
+    """A volume is not the tar that the format prescribes."""
+
+    code = "bad-volume"
+    default_hint = "the volume is damaged or was not built by goosectl: copy it again"
+
+
+class TruncatedVolume(BadVolume):
+    """A volume ends before its end."""
+
+    code = "truncated-volume"
+    default_hint = "the copy is not complete: copy the volume again"
+
+
+class ExtraEntry(BadVolume):
+    """A volume holds an entry that its statement does not account for."""
+
+    code = "extra-entry"
+
+
+class DuplicateEntry(BadVolume):
+    """A volume holds the same entry twice."""
+
+    code = "duplicate-entry"
+
+
+class LinkEntry(BadVolume):
+    """A volume holds a link."""
+
+    code = "link-entry"
+
+
+class DeviceEntry(BadVolume):
+    """A volume holds a device or a FIFO."""
+
+    code = "device-entry"
+
+
+class EntryEscapes(BadVolume):
+    """The name of an entry would leave the volume's root."""
+
+    code = "entry-escapes"
+
+
+class TrailingData(BadVolume):
+    """Something follows the end of a volume."""
+
+    code = "trailing-data"
+
+
+class MissingEntry(BadVolume):
+    """An entry that the statement promises is not where it must be."""
+
+    code = "missing-entry"
+
+
+def header(name: str, size: int, mtime: int) -> bytes:
+    """The one header block of entry `name` with `size` bytes, modified at `mtime` (seconds)."""
+    block = b"".join(
+        (
+            name.encode("ascii").ljust(100, b"\0"),
+            b"0000644\0" b"0000000\0" b"0000000\0",
+            b"%011o\0" % size,
+            b"%011o\0" % mtime,
+            b"        ",
+            b"0".ljust(101, b"\0"),
+            b"ustar\x0000".ljust(BLOCK - 257, b"\0"),
+        )
+    )
+    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+
+
+def padding(size: int) -> int:
+    """How many zero bytes follow `size` bytes of data."""
+    return -size % BLOCK
+
+
+def stored(size: int) -> int:
+    """Bytes that an entry of `size` bytes takes in a volume, header included."""
+    return BLOCK + size + padding(size)
+
+
+class Reader:
+    """Reads a volume front to back; `label` names it in errors.
+
+    Every method raises a subclass of `BadVolume`, and nothing else but what `source.read` raises.
+    """
+
+    def __init__(self, source: Source, label: str) -> None:
+        self.label = label
+        self._source = source
+        self._seen: set[str] = set()
+        self.mtime: int | None = None  # of all entries, taken from the first
+
+    def exactly(self, count: int, entry: str) -> bytes:
+        """The next `count` bytes, which belong to `entry`."""
+        data = self._source.read(count)
+        if len(data) < count:
+            raise TruncatedVolume(
+                f"{self.label} ends within {entry}: {count - len(data)} bytes are missing",
+                volume=self.label,
+                entry=entry,
+            )
+        return data
+
+    def pad(self, size: int, entry: str) -> None:
+        """Reads the zero bytes after `size` bytes of data."""
+        if any(self.exactly(padding(size), entry)):
+            raise BadVolume(
+                f"{self.label}: the padding after {entry} is not zero",
+                volume=self.label,
+                entry=entry,
+            )
+
+    def next_small(self, wanted: str, limit: int) -> bytes:
+        """The data of the entry `wanted`, whose size is not known beforehand."""
+        block = self.exactly(BLOCK, wanted)
+        size = self._size(block)
+        if self.mtime is None:
+            self.mtime = _octal(block[136:148])
+        if size is None or self.mtime is None or block != header(wanted, size, self.mtime):
+            raise self._diagnose(block, wanted)
+        if size > limit:
+            raise BadVolume(
+                f"{self.label}: {wanted} has {size} bytes; at most {limit}",
+                volume=self.label,
+                entry=wanted,
+            )
+        self._seen.add(wanted)
+        data = self.exactly(size, wanted)
+        self.pad(size, wanted)
+        return data
+
+    def expect(self, name: str, size: int) -> None:
+        """Reads the header of entry `name`, which must have `size` bytes; the data follow."""
+        assert self.mtime is not None
+        self.check_header(self.exactly(BLOCK, name), name, size)
+        self._seen.add(name)
+
+    def check_header(self, block: bytes, name: str, size: int) -> None:
+        """Refuses `block` unless it is the header of `name` with `size` bytes."""
+        if block != header(name, size, self.mtime or 0):
+            raise self._diagnose(block, name)
+
+    def expect_data(self, name: str, size: int) -> bytes:
+        """The data of entry `name`, which must have `size` bytes (small enough for memory)."""
+        self.expect(name, size)
+        data = self.exactly(size, name)
+        self.pad(size, name)
+        return data
+
+    def end(self) -> None:
+        """Reads the end of the volume: two zero blocks, and nothing after them."""
+        block = self.exactly(BLOCK, "the end of the volume")
+        if any(block):
+            raise self._diagnose(block, None)
+        if any(self.exactly(BLOCK, "the end of the volume")):
+            raise BadVolume(f"{self.label}: the end of the volume is not two zero blocks")
+        if self._source.read(1):
+            raise TrailingData(
+                f"{self.label}: something follows the end of the volume", volume=self.label
+            )
+
+    def _size(self, block: bytes) -> int | None:
+        return _octal(block[124:136])
+
+    def _diagnose(self, block: bytes, wanted: str | None) -> BadVolume:
+        """Says what a header that is not the expected one is."""
+        promised = wanted or "the end of the volume"
+        raw = block[345:500].rstrip(b"\0") + b"/" if block[345:346] > b"\0" else b""
+        name = (raw + block[:100].rstrip(b"\0")).decode("utf-8", "replace")
+        kind = block[156:157]
+
+        def refusal(cls: type[BadVolume], what: str) -> BadVolume:
+            return cls(f"{self.label}: {what}", volume=self.label, entry=name or promised)
+
+        if not any(block):
+            return refusal(MissingEntry, f"ends where {promised} must come")
+        if _checksum(block) != _octal(block[148:156]):
+            return refusal(BadVolume, f"the header where {promised} must come is damaged")
+        if kind in _LINKS:
+            return refusal(LinkEntry, f"{name!r} is {_LINKS[kind]}; volumes hold no links")
+        if kind in _DEVICES:
+            return refusal(DeviceEntry, f"{name!r} is {_DEVICES[kind]}; volumes hold only files")
+        if name.startswith("/") or ".." in name.split("/"):
+            return refusal(EntryEscapes, f"the entry {name!r} leaves the volume's root")
+        if name in self._seen:
+            return refusal(DuplicateEntry, f"the entry {name!r} stands there twice")
+        if name == wanted:
+            return refusal(BadVolume, f"the header of {name} is not the one the format prescribes")
+        return refusal(ExtraEntry, f"the entry {name!r} stands where {promised} must come")
+
+
+def _octal(field: bytes) -> int | None:
+    digits = field.rstrip(b"\0 ")
+    return int(digits, 8) if digits and all(48 <= d < 56 for d in digits) else None
+
+
+def _checksum(block: bytes) -> int:
+    return sum(block[:148]) + 8 * 32 + sum(block[156:])
+
+
+def copy_source(file: BinaryIO) -> Source:
+    """`file` as a `Source`: short reads of a pipe are joined."""
+    return _Joined(file)
+
+
+class _Joined:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, count: int, /) -> bytes:
+        data = self._file.read(count)
+        if len(data) == count or not data:
+            return data
+        parts = [data]
+        missing = count - len(data)
+        while missing and (data := self._file.read(missing)):
+            parts.append(data)
+            missing -= len(data)
+        return b"".join(parts)
