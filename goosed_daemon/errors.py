@@ -1,0 +1,177 @@
+"""What the daemon refuses, and the HTTP status each refusal answers with.
+
+The codes are the reason codes of the HTTP interface, of the audit log and of the metrics.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bundles.errors import GooseError
+
+
+class DaemonError(GooseError):
+    """Base of the daemon's refusals; `status` is what HTTP clients see."""
+
+    code = "daemon-failed"
+    status: ClassVar[int] = 500
+
+
+class BadSetting(DaemonError):
+    """A setting has a value that it cannot have."""
+
+    code = "bad-setting"
+    default_hint = "docs/settings.md lists every setting and its form"
+
+
+class UnknownSetting(BadSetting):
+    """A setting does not exist."""
+
+    code = "unknown-setting"
+
+
+class SettingWithoutEffect(BadSetting):
+    """A setting of a later version was given to a version that would ignore it."""
+
+    code = "setting-without-effect"
+    default_hint = "unset it: this version would not do what it asks for"
+
+
+class StateError(DaemonError):
+    """The state database failed."""
+
+    code = "state-failed"
+    default_hint = "look at the disk or service behind the state, then try again"
+    status = 503
+
+
+class StateBusy(StateError):
+    """Another writer held the state for too long."""
+
+    code = "state-busy"
+    default_hint = "try again; if it stays so, look for a process that holds the database"
+
+
+class MigrationError(StateError):
+    """The state cannot be brought to this version."""
+
+    code = "migration-failed"
+    default_hint = "run `goosectl db status`; restore the state from a backup if it was edited"
+
+
+class StateTooNew(MigrationError):
+    """The state was written by a newer version."""
+
+    code = "state-too-new"
+    default_hint = "run the newer version, or restore the state that this version wrote"
+
+
+class BadTokenKey(DaemonError):
+    """The key that boot tokens are derived from cannot be used."""
+
+    code = "bad-token-key"
+    default_hint = "remove the file: a new key is made, and tokens issued so far end"
+
+
+class TokenUnknown(DaemonError):
+    """No such token was ever issued here."""
+
+    code = "token-unknown"
+    default_hint = "boot the machine again: an armed machine gets a new token"
+    status = 404
+
+
+class TokenUsed(DaemonError):
+    """The token was used before; one-time means one time."""
+
+    code = "token-used"
+    default_hint = "boot the machine again: while it is armed and has tries left it gets a new one"
+    status = 410
+
+
+class TokenExpired(DaemonError):
+    """The token was not used in time."""
+
+    code = "token-expired"
+    default_hint = "boot the machine again, or raise `token_ttl` if this happens to slow machines"
+    status = 410
+
+
+class TokenRevoked(DaemonError):
+    """The token was revoked."""
+
+    code = "token-revoked"
+    default_hint = "boot the machine again: while it is armed it gets a new one"
+    status = 410
+
+
+class MachineUnknown(DaemonError):
+    """No profile describes the machine."""
+
+    code = "machine-unknown"
+    default_hint = "add a Machine document with its MAC to the infra folder"
+    status = 404
+
+
+class MachineNotArmed(DaemonError):
+    """The machine is known, but nobody said that it may be installed."""
+
+    code = "machine-not-armed"
+    default_hint = "run `goosectl machine arm NAME` to let it install"
+    status = 409
+
+
+class TriesExhausted(DaemonError):
+    """The machine used up the tries that it was armed with."""
+
+    code = "tries-exhausted"
+    default_hint = "find out why it failed, then run `goosectl machine arm NAME` again"
+    status = 409
+
+
+class ProfileInvalid(DaemonError):
+    """The infra profiles have errors, so that nothing is installed from them."""
+
+    code = "profile-invalid"
+    default_hint = "run `goosectl infra validate`: it lists every error with file and line"
+    status = 503
+
+
+class WrongInstaller(DaemonError):
+    """A rendered file was asked for that is not the machine's installer's."""
+
+    code = "wrong-installer"
+    default_hint = "ask for the file that the boot script names"
+    status = 409
+
+
+class BadQuery(DaemonError):
+    """A request lacks something, or has it in a form that it cannot have."""
+
+    code = "bad-query"
+    default_hint = "docs/http-api.md describes every route"
+    status = 400
+
+
+class ArtifactMissing(DaemonError):
+    """The content asked for is not in the store."""
+
+    code = "artifact-missing"
+    default_hint = "run `goosectl store ls` to see what is imported"
+    status = 404
+
+
+class RouteUnknown(DaemonError):
+    """The daemon serves nothing at this address."""
+
+    code = "route-unknown"
+    default_hint = "docs/http-api.md lists every route"
+    status = 404
+
+
+class MethodNotAllowed(DaemonError):
+    """The route exists, but not for this method."""
+
+    code = "method-not-allowed"
+    default_hint = "the Allow header names the methods"
+    status = 405
