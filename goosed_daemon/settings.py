@@ -75,7 +75,7 @@ class Settings:
         given |= {
             key: (text, f"--{key.replace('_', '-')}") for key, text in (overrides or {}).items()
         }
-        values = {}
+        values: dict[str, Any] = {}
         for setting in TABLE:
             text, where = given.get(setting.key, (setting.default, "default"))
             try:
@@ -273,30 +273,31 @@ def _unknown(name: str, known: list[str], where: str) -> UnknownSetting:
 
 def reference() -> str:
     """docs/settings.md."""
-    lines = [
-        "# Settings",
-        "",
-        "Generated from `goosed_daemon/settings.py`; do not edit.",
-        "",
-        "The daemon takes its settings from the environment and from `goosed.yaml` in its home;"
-        " the environment wins. An empty variable counts as not set. An unknown `GOOSED_*`"
-        " variable and an unknown key of the file are errors that name the nearest known one.",
-        "",
-        "`GOOSE_HOME` is the site's folder, for the daemon and for `goosectl`: store, trust roots,"
-        " profiles, keys, state and `goosed.yaml`. Default: `/var/lib/goose` for root, for others"
-        " `$XDG_DATA_HOME/goose` (`~/.local/share/goose`).",
-        "",
-        "| in `goosed.yaml` | in the environment | default | what it does |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for row in TABLE:
         default = f"`{row.default}`" if row.default is not None else "not set"
-        lines.append(f"| `{row.key}` | `{row.variable}` | {default} | {row.text} |")
-    lines += [
-        "",
-        "These names are kept for what they will mean. This version could only ignore them, so the"
-        " daemon refuses to start while one is set (`setting-without-effect`): "
-        + ", ".join(f"`{name}`" for name in LATER)
-        + ".",
-    ]
-    return "\n".join(lines) + "\n"
+        rows.append(f"| `{row.key}` | `{row.variable}` | {default} | {row.text} |")
+    later = ", ".join(f"`{name}`" for name in LATER)
+    return _PAGE.format(rows="\n".join(rows), later=later)
+
+
+_PAGE = """\
+# Settings
+
+Generated from `goosed_daemon/settings.py`; do not edit.
+
+The daemon takes its settings from the environment and from `goosed.yaml` in its home; the
+environment wins. An empty variable counts as not set. An unknown `GOOSED_*` variable and an unknown
+key of the file are errors that name the nearest known one.
+
+`GOOSE_HOME` is the site's folder, for the daemon and for `goosectl`: store, trust roots, profiles,
+keys, state and `goosed.yaml`. Default: `/var/lib/goose` for root, for others `$XDG_DATA_HOME/goose`
+(`~/.local/share/goose`).
+
+| in `goosed.yaml` | in the environment | default | what it does |
+|---|---|---|---|
+{rows}
+
+These names are kept for what they will mean. This version could only ignore them, so the daemon
+refuses to start while one is set (`setting-without-effect`): {later}.
+"""
