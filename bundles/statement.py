@@ -31,7 +31,7 @@ class BadStatement(GooseError):
     """A statement lacks a field, has one too many, or one of the wrong form."""
 
     code = "bad-statement"
-    default_hint = "the bundle was not built by goosectl, or by a newer one: see `goosectl --version`"
+    default_hint = "the bundle was not built by goosectl, or by a newer one: ask its builder"
 
 
 class ReaderTooOld(GooseError):
@@ -116,9 +116,10 @@ def read(data: bytes, where: str) -> Statement:
     Raises `NotCanonical`, `ReaderTooOld`, `BadDigest` or `BadStatement`.
     """
     value = canonical.loads(data, where)
-    if isinstance(value, dict) and isinstance(value.get("reader"), int) and value["reader"] > FORMAT:
+    reader = value.get("reader") if isinstance(value, dict) else None
+    if isinstance(reader, int) and reader > FORMAT:
         raise ReaderTooOld(
-            f"{where} asks for a reader of format {value['reader']}; this one reads {FORMAT}"
+            f"{where} asks for a reader of format {reader}; this one reads {FORMAT}"
         )
     _exactly(value, _FIELDS, where)
     _exactly(value["root"], {"digest", "size"}, f"{where}: root")

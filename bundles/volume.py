@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from typing import BinaryIO, Protocol
 
+from bundles import digest as digests
 from bundles.errors import GooseError
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
+_SKIP = 4 * 1024 * 1024
 MAX_TIME = 8**11 - 1  # what the field holds, seconds since 1970
 
 _LINKS = {b"1": "a hard link", b"2": "a symbolic link"}
@@ -100,6 +102,11 @@ def header(name: str, size: int, mtime: int) -> bytes:
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
 
 
+def blob_name(digest: str) -> str:
+    """The entry of the blob with `digest` (OCI image-layout.md, "Blobs")."""
+    return "blobs/sha256/" + digests.hex_of(digest)
+
+
 def padding(size: int) -> int:
     """How many zero bytes follow `size` bytes of data."""
     return -size % BLOCK
@@ -119,23 +126,40 @@ class Reader:
     def __init__(self, source: Source, label: str) -> None:
         self.label = label
         self._source = source
+        self._held = b""  # read ahead, and not yet taken
         self._seen: set[str] = set()
         self.mtime: int | None = None  # of all entries, taken from the first
 
+    def available(self, count: int) -> bytes:
+        """The next `count` bytes, or what is left of them."""
+        held, self._held = self._held[:count], self._held[count:]
+        return held + self._source.read(count - len(held)) if held else self._source.read(count)
+
     def exactly(self, count: int, entry: str) -> bytes:
         """The next `count` bytes, which belong to `entry`."""
-        data = self._source.read(count)
+        data = self.available(count)
         if len(data) < count:
-            raise TruncatedVolume(
-                f"{self.label} ends within {entry}: {count - len(data)} bytes are missing",
-                volume=self.label,
-                entry=entry,
-            )
+            raise self.truncated(entry)
         return data
+
+    def truncated(self, entry: str) -> TruncatedVolume:
+        """The refusal of a volume that ends within `entry`."""
+        return TruncatedVolume(
+            f"{self.label} ends within {entry}", volume=self.label, entry=entry
+        )
+
+    def skip(self, count: int, entry: str) -> None:
+        """Passes over `count` bytes of `entry`."""
+        while count:
+            count -= len(self.exactly(min(count, _SKIP), entry))
 
     def pad(self, size: int, entry: str) -> None:
         """Reads the zero bytes after `size` bytes of data."""
-        if any(self.exactly(padding(size), entry)):
+        self.check_padding(self.exactly(padding(size), entry), entry)
+
+    def check_padding(self, data: bytes | memoryview, entry: str) -> None:
+        """Refuses padding that is not zero."""
+        if any(data):
             raise BadVolume(
                 f"{self.label}: the padding after {entry} is not zero",
                 volume=self.label,
@@ -160,6 +184,14 @@ class Reader:
         data = self.exactly(size, wanted)
         self.pad(size, wanted)
         return data
+
+    def optional_small(self, wanted: str, limit: int) -> bytes | None:
+        """As `next_small`, or None when another entry comes next."""
+        block = self.exactly(BLOCK, wanted)
+        self._held = block
+        if block[:100].rstrip(b"\0") != wanted.encode():
+            return None
+        return self.next_small(wanted, limit)
 
     def expect(self, name: str, size: int) -> None:
         """Reads the header of entry `name`, which must have `size` bytes; the data follow."""

@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from bundles.sources.artifact import Artifact, SourceFile, SourceFault
+from bundles.sources.artifact import Artifact, SourceFault, SourceFile
 
 __all__ = ["Artifact", "SourceFault", "SourceFile"]

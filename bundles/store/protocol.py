@@ -21,6 +21,7 @@ class BundleRef:
     signatures: tuple[str, ...]  # digests of the signature blobs
     imported: str  # RFC 3339, UTC
     current: bool  # what /v1/artifacts/NAME/... serves
+    overruled: tuple[str, ...] = ()  # codes of refusals that a person overruled at import
 
 
 @dataclass(frozen=True, slots=True)

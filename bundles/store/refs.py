@@ -75,6 +75,8 @@ def _entry(ref: BundleRef) -> dict[str, object]:
         "goose.statement": ref.statement,
         "goose.version": ref.version,
     }
+    if ref.overruled:
+        notes["goose.overruled"] = " ".join(ref.overruled)
     return {
         "annotations": notes,
         "artifactType": layout.BUNDLE_TYPE,
@@ -96,4 +98,5 @@ def _ref(entry: Any, where: str) -> BundleRef:
         signatures=tuple(digests.check(d, where) for d in notes["goose.signatures"].split()),
         imported=notes["goose.imported"],
         current=notes["goose.current"] == "true",
+        overruled=tuple(notes.get("goose.overruled", "").split()),
     )

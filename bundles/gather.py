@@ -1,0 +1,163 @@
+"""Reading a bundle's content while it is hashed: ahead of the writer, in order, in bounded memory.
+
+Small files are read whole by a few threads, some batches ahead; a large one is handed over in
+chunks, each hashed while the writer writes it. At most `_AHEAD` batches and two chunks are in
+memory, whatever the bundle's size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from bundles import digest as digests
+from bundles.plan import Piece
+from bundles.sources.artifact import SourceFault, unreadable
+
+SMALL = 256 * 1024  # bytes; what is longer is read in chunks
+_BATCH_FILES = 64
+_BATCH_BYTES = 4 * 1024 * 1024
+_AHEAD = 4
+_CHUNK = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A layer read whole."""
+
+    data: bytes
+    digest: str
+
+
+class Large:
+    """A layer read in chunks; `digest` is known after the last one.
+
+    `whole`, when given, is fed the same bytes: the hash of a file of several parts.
+    """
+
+    def __init__(self, piece: Piece, pool: ThreadPoolExecutor, whole: hashlib._Hash | None) -> None:
+        self._piece = piece
+        self._pool = pool
+        self._hashes = [hashlib.sha256()] + ([whole] if whole else [])
+
+    def chunks(self) -> Iterator[memoryview]:
+        """The bytes; each chunk is valid until the next one is asked for."""
+        piece = self._piece
+        try:
+            descriptor = os.open(piece.location, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                yield from self._chunks(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unreadable(piece.location, error) from error
+
+    def _chunks(self, descriptor: int) -> Iterator[memoryview]:
+        piece = self._piece
+        buffers = [memoryview(bytearray(min(_CHUNK, piece.layer.size))) for _ in range(2)]
+        work: list[Future[None]] = []
+        for done in range(0, piece.layer.size, _CHUNK):
+            view = buffers[done // _CHUNK % 2][: piece.layer.size - done]
+            _fill(descriptor, view, piece, piece.offset + done)
+            wait(work)
+            work = [self._pool.submit(each.update, view) for each in self._hashes]
+            yield view
+        wait(work)
+        if piece.layer.part == piece.layer.parts:
+            end = piece.offset + piece.layer.size
+            if os.fstat(descriptor).st_size != end:
+                raise _changed(piece)
+
+    @property
+    def digest(self) -> str:
+        """The layer's digest, once all chunks were taken."""
+        return digests.PREFIX + self._hashes[0].hexdigest()
+
+
+def read(
+    pieces: Sequence[Piece], pool: ThreadPoolExecutor, wholes: dict[int, str]
+) -> Iterator[Small | Large]:
+    """The content of `pieces`, in order.
+
+    After the last part of a file its whole digest is put into `wholes` under the numbers of its
+    parts. Raises `SourceFault` when a file cannot be read or is no longer
+    what the plan was made from.
+    """
+    waiting: deque[tuple[int, Future[list[Small]]]] = deque()
+    queued = 0
+    position = 0
+    whole: hashlib._Hash | None = None
+    while position < len(pieces):
+        while len(waiting) < _AHEAD and queued < len(pieces):
+            count = _batch(pieces, queued)
+            if count:
+                batch = pieces[queued : queued + count]
+                waiting.append((queued, pool.submit(_read_batch, batch)))
+            queued += max(count, 1)
+        if waiting and waiting[0][0] == position:
+            batch_result = waiting.popleft()[1].result()
+            yield from batch_result
+            position += len(batch_result)
+            continue
+        layer = pieces[position].layer
+        if layer.part == 1:
+            whole = hashlib.sha256() if layer.parts > 1 else None
+        yield Large(pieces[position], pool, whole)
+        if whole is not None and layer.part == layer.parts:
+            digest = digests.PREFIX + whole.hexdigest()
+            wholes.update({n: digest for n in range(position - layer.parts + 1, position + 1)})
+        position += 1
+
+
+def _batch(pieces: Sequence[Piece], start: int) -> int:
+    """How many small layers from `start` on are read in one go; 0 when the first is not small."""
+    count = size = 0
+    for piece in pieces[start : start + _BATCH_FILES]:
+        if piece.layer.size > SMALL or piece.layer.parts > 1 or size > _BATCH_BYTES:
+            break
+        size += piece.layer.size
+        count += 1
+    return count
+
+
+def _read_batch(pieces: Sequence[Piece]) -> list[Small]:
+    found = []
+    for piece in pieces:
+        # Unbuffered and without a file object: 50,000 small files are mostly overhead.
+        try:
+            descriptor = os.open(piece.location, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                # One byte more than planned, so that a file that grew is seen.
+                data = os.read(descriptor, piece.layer.size + 1)
+                while len(data) < piece.layer.size and (
+                    more := os.read(descriptor, piece.layer.size + 1 - len(data))
+                ):
+                    data += more
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unreadable(piece.location, error) from error
+        if len(data) != piece.layer.size:
+            raise _changed(piece)
+        found.append(Small(data, digests.of(data)))
+    return found
+
+
+def _fill(descriptor: int, view: memoryview, piece: Piece, offset: int) -> None:
+    while view:
+        count = os.preadv(descriptor, [view], offset)
+        if count == 0:
+            raise _changed(piece)
+        view, offset = view[count:], offset + count
+
+
+def _changed(piece: Piece) -> SourceFault:
+    return SourceFault(
+        f"{piece.location} changed its size while the bundle was built",
+        hint="build again when nothing writes to it",
+        file=piece.location,
+    )

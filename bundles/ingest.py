@@ -1,0 +1,243 @@
+"""Importing volumes into a store: verify, store, make durable, switch.
+
+All heads are read before any content, so that a refusal comes first and a preflight can tell what
+is needed. Volumes may come in any order, in one call or in many; the refs switch when the last
+layer is in. Killed anywhere, the same call made again goes on from what is already there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from bundles import digest as digests
+from bundles.errors import GooseError, UsageError
+from bundles.policy import Policy
+from bundles.progress import Progress
+from bundles.scan import ContentReader, DamagedBlob, expected, read_head
+from bundles.statement import Statement, format_time
+from bundles.store.errors import StoreFull
+from bundles.store.local import LocalIngest, LocalStore
+from bundles.store.protocol import BundleRef, Refs
+from bundles.store.refs import with_bundle
+from bundles.verify import Authority, Content, TrustedHead
+from bundles.volume import Reader, copy_source
+
+_SUFFIX = ".goose.tar"
+# A store's files end on blocks of this many bytes, on every common file system.
+_FILE_BLOCK = 4096
+
+
+class NoVolumes(UsageError):
+    """A path given as a volume or a folder of volumes is neither."""
+
+    code = "no-volumes"
+
+
+class MixedVolumes(GooseError):
+    """The volumes given belong to different bundles."""
+
+    code = "mixed-volumes"
+    default_hint = "import one bundle at a time"
+
+
+class VersionTaken(GooseError):
+    """The site has other content under this bundle's name and version."""
+
+    code = "version-taken"
+    default_hint = "ask its builder to raise the version: a version never changes its content"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did."""
+
+    statement: Statement
+    signers: tuple[str, ...]
+    missing: tuple[int, ...]  # numbers of volumes still to come; none: the bundle is served now
+    bytes_read: int  # of the volumes
+    bytes_written: int  # into the store
+    overruled: tuple[str, ...]  # codes of refusals that were overruled
+
+    @property
+    def state(self) -> str:
+        """``complete`` or ``incomplete``."""
+        return "incomplete" if self.missing else "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVolume:
+    """A volume whose head is verified; `reader` stands before its first layer."""
+
+    path: Path
+    file: BinaryIO
+    reader: Reader
+    head: TrustedHead
+
+    @property
+    def contents(self) -> list[Content]:
+        """The layers it stores."""
+        return expected(self.head)
+
+
+def find_volumes(paths: Sequence[Path]) -> list[Path]:
+    """The volumes among `paths`, folders being searched, each file once.
+
+    Raises `NoVolumes` for a path that gives none.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(path.glob(f"*{_SUFFIX}"))
+            if not inside:
+                raise NoVolumes(f"{path} holds no volume", hint=f"volumes end in {_SUFFIX}")
+        elif path.is_file():
+            inside = [path]
+        else:
+            raise NoVolumes(f"{path} does not exist", hint="give a volume or a folder of volumes")
+        found.update({volume.resolve(): volume for volume in inside})
+    return list(found.values())
+
+
+def open_volumes(
+    paths: Sequence[Path], authority: Authority, policy: Policy, stack: ExitStack
+) -> list[OpenVolume]:
+    """Opens volumes of one bundle and verifies their heads; `stack` closes them.
+
+    Raises what `read_head` raises, and `MixedVolumes`.
+    """
+    volumes: list[OpenVolume] = []
+    for path in find_volumes(paths):
+        try:
+            file = stack.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise NoVolumes(f"{path}: {error.strerror}", hint="check the medium") from error
+        reader = Reader(copy_source(file), path.name)
+        head = TrustedHead(authority, policy, path.name)
+        read_head(reader, head)
+        if volumes and head.message != volumes[0].head.message:
+            raise MixedVolumes(f"{path.name} is not of the same bundle as {volumes[0].path.name}")
+        volumes.append(OpenVolume(path, file, reader, head))
+    return volumes
+
+
+def import_volumes(
+    paths: Sequence[Path],
+    store: LocalStore,
+    authority: Authority,
+    policy: Policy,
+    progress: Progress,
+) -> Imported:
+    """Imports the volumes at `paths` into `store`.
+
+    Raises what the checks raise, `StoreFull`, `StoreBusy` or `StoreError`; what was served before
+    is then still served, and layers that were verified stay for the next run.
+    """
+    with ExitStack() as stack:
+        volumes = open_volumes(paths, authority, policy, stack)
+        head = volumes[0].head
+        said = head.statement
+        ref = store.refs().version(said.name, said.version)
+        if ref is not None and ref.root != said.root:
+            raise VersionTaken(f"{said.name} {said.version} is already here with other content")
+        ingest = stack.enter_context(store.ingest(said.root))
+        shares = [(volume, volume.contents) for volume in volumes]
+        new = [
+            (volume, share)
+            for volume, share in shares
+            if not all(ingest.has(content.digest) for content in share)
+        ]
+        _preflight(store, ingest, [wanted for _, wanted in new])
+        written = _store_documents(ingest, head)
+        progress.start("importing", sum(c.layer.size for _, wanted in new for c in wanted))
+        for volume, wanted in new:
+            contents = ContentReader(volume.reader, ingest, progress, _stop)
+            contents.read(wanted)
+            written += contents.stored
+        progress.finish()
+        missing = _missing(ingest, head)
+        if missing:
+            ingest.checkpoint()
+        else:
+            progress.start("making durable", None)
+            ingest.publish(lambda refs: _switched(refs, head, policy))
+            progress.finish()
+        return Imported(
+            statement=said,
+            signers=head.signers,
+            missing=missing,
+            bytes_read=sum(volume.file.tell() for volume in volumes),
+            bytes_written=written,
+            overruled=head.overruled,
+        )
+
+
+def _stop(fault: DamagedBlob) -> None:
+    raise fault
+
+
+def _preflight(
+    store: LocalStore, ingest: LocalIngest, shares: Sequence[Sequence[Content]]
+) -> None:
+    """Refuses before the first byte is written when the store has no room for the rest."""
+    need = sum(
+        -(-content.layer.size // _FILE_BLOCK) * _FILE_BLOCK
+        for share in shares
+        for content in share
+        if not ingest.has(content.digest)
+    )
+    free = store.free()
+    if free is not None and need > free:
+        raise StoreFull(
+            f"{store}: the import needs {need} bytes, {free} are free", needed=need, free=free
+        )
+
+
+def _store_documents(ingest: LocalIngest, head: TrustedHead) -> int:
+    """Stages statement, signatures and documents; returns their size in bytes."""
+    written = 0
+    for data in (*head.documents.values(), head.message, *head.signatures):
+        digest = digests.of(data)
+        if not ingest.has(digest):
+            ingest.put(digest, data)
+            written += len(data)
+    return written
+
+
+def _missing(ingest: LocalIngest, head: TrustedHead) -> tuple[int, ...]:
+    """The volumes that hold layers which are not here."""
+    missing, start = [], 0
+    for number, count in enumerate(head.statement.volumes, 1):
+        share = head.contents[start : start + count]
+        if any(not ingest.has(content.digest) for content in share):
+            missing.append(number)
+        start += count
+    return tuple(missing)
+
+
+def _switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
+    """`refs` with the bundle of `head` as the current version of its name.
+
+    The sequence is judged again: another import may have been faster than this one.
+    """
+    said = head.statement
+    replace(policy, sequences=refs.sequences).judge(said, f"{said.name} {said.version}")
+    known = refs.version(said.name, said.version)
+    return with_bundle(
+        refs,
+        BundleRef(
+            name=said.name,
+            version=said.version,
+            sequence=said.sequence,
+            root=said.root,
+            root_size=said.root_size,
+            statement=digests.of(head.message),
+            signatures=tuple(digests.of(signature) for signature in head.signatures),
+            imported=known.imported if known else format_time(policy.now),
+            current=True,
+            overruled=head.overruled,
+        ),
+    )

@@ -1,0 +1,234 @@
+"""Reading one volume: its head first, then its content, verified before it goes anywhere.
+
+Checks 1 to 9, on the head, are in `verify`; here are the last three of docs/bundle-format.md,
+"What a reader checks":
+
+10. Every entry after the head is the layer that must come next, header and padding to the byte.
+11. Every layer has the digest and size that its manifest gives.
+12. The volume ends after the last one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Protocol, Self
+
+from bundles import digest as digests
+from bundles import layout
+from bundles.errors import GooseError
+from bundles.plan import MAX_SIGNATURES, STATEMENT_NAME, signature_name
+from bundles.progress import Progress
+from bundles.statement import MAX_STATEMENT
+from bundles.verify import Content, TrustedHead
+from bundles.volume import BLOCK, Reader, blob_name, padding, stored
+
+_SMALL = 256 * 1024  # bytes; longer layers are read in chunks
+_BATCH_BYTES = 2 * 1024 * 1024
+_CHUNK = 4 * 1024 * 1024
+_AHEAD = 4
+_MAX_SIGNATURE = 64 * 1024  # bytes
+_THREADS = 2
+
+
+class DamagedBlob(GooseError):
+    """A layer does not have the digest that its manifest gives."""
+
+    code = "damaged-blob"
+    default_hint = "copy the volume again; if it stays, ask for a repair bundle"
+
+
+class Sink(Protocol):
+    """Where verified layers go; `put` and `create` are called from several threads."""
+
+    def has(self, digest: str) -> bool:
+        """Whether the layer need not be read."""
+
+    def put(self, digest: str, data: memoryview) -> None:
+        """Takes a small layer."""
+
+    def create(self, digest: str) -> Blob:
+        """Takes a large one, piece by piece."""
+
+
+class Blob(Protocol):
+    """A large layer on its way into a `Sink`: a context manager; an exception undoes it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None: ...
+    def write(self, data: memoryview) -> None:
+        """Appends `data`."""
+
+
+def read_head(reader: Reader, head: TrustedHead) -> None:
+    """Reads a volume up to its first layer into `head`, which checks it on the way.
+
+    Raises `BadVolume` and what `TrustedHead` raises; nothing was written anywhere.
+    """
+    head.layout(reader.next_small("oci-layout", 1024))
+    head.index(reader.next_small("index.json", layout.MAX_DOCUMENT))
+    message = reader.next_small(STATEMENT_NAME, MAX_STATEMENT)
+    signatures = []
+    for number in range(1, MAX_SIGNATURES + 1):
+        signature = reader.optional_small(signature_name(number), _MAX_SIGNATURE)
+        if signature is None:
+            break
+        signatures.append(signature)
+    head.sign(message, signatures)
+    while (wanted := head.wanted()) is not None:
+        head.document(reader.expect_data(blob_name(wanted.digest), wanted.size))
+    reader.expect_data(blob_name(layout.EMPTY_DIGEST), len(layout.EMPTY))
+    head.complete()
+
+
+def expected(head: TrustedHead) -> list[Content]:
+    """The layers that this volume stores, in order: those of its share that no layer before,
+    in any volume, has the digest of."""
+    counts = head.statement.volumes
+    start = sum(counts[: head.volume - 1])
+    end = start + counts[head.volume - 1]
+    seen = {layout.EMPTY_DIGEST}
+    share = []
+    for number, content in enumerate(head.contents[:end]):
+        if content.digest not in seen:
+            seen.add(content.digest)
+            if number >= start:
+                share.append(content)
+    return share
+
+
+class ContentReader:
+    """Checks 10 to 12 over the layers of one volume, hashing and storing on two threads.
+
+    `damaged` is told of each layer that fails check 11: it raises to stop there, or returns to go
+    on. At most `_AHEAD` batches and two chunks are in memory.
+    """
+
+    def __init__(
+        self, reader: Reader, sink: Sink, progress: Progress, damaged: Callable[[DamagedBlob], None]
+    ) -> None:
+        self._reader, self._sink, self._progress = reader, sink, progress
+        self._damaged = damaged
+        self.stored = 0  # bytes given to the sink
+
+    def read(self, contents: Sequence[Content]) -> None:
+        """Reads all layers and the end of the volume."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            waiting: deque[Future[tuple[int, list[DamagedBlob]]]] = deque()
+            try:
+                for batch in _batches(contents):
+                    if len(batch) == 1 and batch[0].layer.size > _SMALL:
+                        self._settle(waiting, 0)
+                        self._large(batch[0], pool)
+                    else:
+                        data = self._take(batch)
+                        waiting.append(pool.submit(self._check, batch, data))
+                        self._settle(waiting, _AHEAD)
+            finally:
+                self._settle(waiting, 0)
+        self._reader.end()
+
+    def _settle(
+        self, waiting: deque[Future[tuple[int, list[DamagedBlob]]]], leave: int
+    ) -> None:
+        while len(waiting) > leave:
+            size, faults = waiting.popleft().result()
+            self.stored += size
+            for fault in faults:
+                self._damaged(fault)
+
+    def _take(self, batch: Sequence[Content]) -> memoryview:
+        """The bytes of a batch, headers and padding included."""
+        sizes = [stored(content.layer.size) for content in batch]
+        data = self._reader.available(sum(sizes))
+        if len(data) < sum(sizes):
+            ends = itertools.accumulate(sizes)
+            cut = next(c for c, end in zip(batch, ends, strict=True) if end > len(data))
+            raise self._reader.truncated(cut.name)
+        return memoryview(data)
+
+    def _check(
+        self, batch: Sequence[Content], data: memoryview
+    ) -> tuple[int, list[DamagedBlob]]:
+        """Checks and stores a batch of small layers; runs on a thread of the pool.
+
+        Returns the bytes stored, and the layers that are damaged.
+        """
+        faults, at, kept = [], 0, 0
+        for content in batch:
+            size, digest = content.layer.size, content.digest
+            self._reader.check_header(bytes(data[at : at + BLOCK]), blob_name(digest), size)
+            blob = data[at + BLOCK : at + BLOCK + size]
+            end = at + stored(size)
+            self._reader.check_padding(data[at + BLOCK + size : end], content.name)
+            if self._sink.has(digest):
+                pass
+            elif digests.of(blob) != digest:
+                faults.append(self._fault(content))
+            else:
+                self._sink.put(digest, blob)
+                kept += size
+            self._progress.advance(size, content.name)
+            at = end
+        return kept, faults
+
+    def _large(self, content: Content, pool: ThreadPoolExecutor) -> None:
+        size, digest = content.layer.size, content.digest
+        self._reader.expect(blob_name(digest), size)
+        if self._sink.has(digest):
+            self._reader.skip(size + padding(size), content.name)
+            self._progress.advance(size, content.name)
+            return
+        try:
+            with self._sink.create(digest) as blob:
+                self._copy(content, blob, pool)
+            self.stored += size
+        except DamagedBlob as fault:
+            self._damaged(fault)
+        self._reader.pad(size, content.name)
+
+    def _copy(self, content: Content, blob: Blob, pool: ThreadPoolExecutor) -> None:
+        """Each chunk is hashed on a thread of the pool while it is written on this one."""
+        hashed = hashlib.sha256()
+        work: list[Future[None]] = []
+        left = content.layer.size
+        while left:
+            chunk = memoryview(self._reader.exactly(min(left, _CHUNK), content.name))
+            wait(work)
+            work = [pool.submit(hashed.update, chunk)]
+            blob.write(chunk)
+            left -= len(chunk)
+            self._progress.advance(len(chunk), content.name)
+        wait(work)
+        if digests.PREFIX + hashed.hexdigest() != content.digest:
+            raise self._fault(content)
+
+    def _fault(self, content: Content) -> DamagedBlob:
+        return DamagedBlob(
+            f"{self._reader.label}: {content.name} is damaged:"
+            f" its bytes do not hash to {content.digest}",
+            volume=self._reader.label,
+            entry=content.name,
+            digest=content.digest,
+        )
+
+
+def _batches(contents: Sequence[Content]) -> Iterator[Sequence[Content]]:
+    """Runs of small layers of at most `_BATCH_BYTES` together; each large one alone."""
+    start = size = 0
+    for number, content in enumerate(contents):
+        large = content.layer.size > _SMALL
+        if number > start and (large or size > _BATCH_BYTES):
+            yield contents[start:number]
+            start, size = number, 0
+        size += stored(content.layer.size)
+        if large:
+            yield contents[number : number + 1]
+            start, size = number + 1, 0
+    if start < len(contents):
+        yield contents[start:]

@@ -1,0 +1,209 @@
+"""The checks that make a volume's head trusted, in the order in which a reader meets its bytes.
+
+Takes bytes, never paths, and does no I/O, so that this file and `trust` are what an auditor has to
+read. The numbers are those of docs/bundle-format.md, "What a reader checks"; checks 10 to 12, on
+layers and the end of the volume, are in `ingest`.
+
+ 1. ``oci-layout`` is the one that format 1 has.
+ 2. ``index.json`` says which volume this is.
+ 3. The statement carries enough good signatures of signers that the trust root allows for
+    bundles, now.
+ 4. The statement is well formed and asks for no newer reader.
+ 5. The site accepts it: audience, expiry, sequence.
+ 6. Every document has the digest and size that its parent gives; the root's are the statement's.
+ 7. Every document is of the form that format 1 has, and stands once, in order.
+ 8. Paths stay inside and are served once; files are whole; the totals are the statement's.
+ 9. ``index.json`` is, byte for byte, the one that follows from the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bundles import digest as digests
+from bundles import layout, statement
+from bundles.errors import GooseError
+from bundles.layout import Descriptor, Layer
+from bundles.policy import Policy
+from bundles.sshsig import BUNDLE
+from bundles.statement import Statement, Totals
+from bundles.trust import TrustedSigner
+
+
+class DamagedDocument(GooseError):
+    """A manifest or index does not have the digest that its parent gives."""
+
+    code = "damaged-document"
+    default_hint = "the volume is damaged: copy it again"
+
+
+class InconsistentBundle(GooseError):
+    """A bundle's documents contradict each other or its statement."""
+
+    code = "inconsistent-bundle"
+    default_hint = "do not use this bundle; ask its builder where it came from"
+
+
+class Authority(Protocol):
+    """Who says which signatures count; at a site, its `TrustRoot`."""
+
+    def authorise(
+        self, message: bytes, signatures: Sequence[bytes], namespace: str, at: datetime
+    ) -> tuple[TrustedSigner, ...]:
+        """The signers that count, or a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A layer of a verified bundle."""
+
+    artifact: str  # title
+    layer: Layer
+    digest: str
+    file_digest: str
+
+    @property
+    def name(self) -> str:
+        """How errors and progress name it."""
+        path = self.layer.title
+        return path if path == self.artifact.rsplit("/", 1)[-1] else f"{self.artifact}/{path}"
+
+
+class TrustedHead:
+    """Fed with the bytes of a volume's head; each method either trusts them or raises.
+
+    `where` names the volume in errors.
+    """
+
+    def __init__(self, authority: Authority, policy: Policy, where: str) -> None:
+        self._authority, self._policy, self._where = authority, policy, where
+        self._index = b""
+        self.volume = 0  # which one this is, from 1
+        self.message = b""  # the statement's bytes
+        self.signatures: tuple[bytes, ...] = ()
+        self.signers: tuple[str, ...] = ()  # names of those that count
+        self.overruled: tuple[str, ...] = ()
+        self.documents: dict[str, bytes] = {}
+        self.contents: list[Content] = []
+        self._artifacts: list[Descriptor] = []
+        self._expected: list[tuple[Descriptor, str | None]] = []
+        self._files = 0
+
+    def layout(self, data: bytes) -> None:
+        """Check 1."""
+        if data != layout.OCI_LAYOUT:
+            raise layout.BadLayout(f"{self._where}: oci-layout is not the one of format 1")
+
+    def index(self, data: bytes) -> None:
+        """Check 2; its content is compared in check 9."""
+        self._index = data
+        self.volume, _ = layout.read_volume_number(data, f"{self._where}: index.json")
+
+    def sign(self, message: bytes, signatures: Sequence[bytes]) -> None:
+        """Checks 3, 4 and 5."""
+        signers = self._authority.authorise(message, signatures, BUNDLE, self._policy.now)
+        self.signers = tuple(signer.name for signer in signers)
+        self.message, self.signatures = message, tuple(signatures)
+        self.statement = statement.read(message, f"{self._where}: statement")
+        self.overruled = self._policy.judge(self.statement, self._where)
+        said = self.statement
+        root = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, said.root, said.root_size)
+        self._expected = [(root, None)]
+
+    def wanted(self) -> Descriptor | None:
+        """The document that must come next, or None after the last."""
+        return self._expected[-1][0] if self._expected else None
+
+    def document(self, data: bytes) -> None:
+        """Checks 6 and 7 for the document that `wanted` names."""
+        descriptor, artifact = self._expected.pop()
+        what = f"{self._where}: document {descriptor.digest}"
+        if len(data) != descriptor.size or digests.of(data) != descriptor.digest:
+            raise DamagedDocument(f"{what} does not hash to its name", volume=self._where)
+        if descriptor.digest in self.documents:
+            raise InconsistentBundle(f"{what} stands in the bundle twice")
+        self.documents[descriptor.digest] = data
+        if descriptor.media_type == layout.INDEX_TYPE:
+            self._read_index(descriptor, artifact, data, what)
+        else:
+            self._read_manifest(descriptor, artifact, data, what)
+
+    def complete(self) -> Statement:
+        """Checks 8 and 9; afterwards everything in this object is trusted."""
+        said, where = self.statement, self._where
+        self._check_paths()
+        self.documents[layout.EMPTY_DIGEST] = layout.EMPTY
+        found = Totals(
+            artifacts=len(self._artifacts),
+            files=self._files,
+            layers=len(self.contents),
+            bytes=sum(item.layer.size for item in self.contents),
+            documents=len(self.documents),
+            document_bytes=sum(map(len, self.documents.values())),
+        )
+        if found != said.totals:
+            raise InconsistentBundle(f"{where}: {said.totals}, but the documents hold {found}")
+        root = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, said.root, said.root_size)
+        count = len(said.volumes)
+        derived = layout.encode_layout_index(
+            root, said.version, self._artifacts, self.volume, count
+        )
+        if self.volume > count or derived != self._index:
+            raise layout.BadLayout(f"{where}: index.json does not follow from the bundle")
+        return said
+
+    def _read_index(
+        self, descriptor: Descriptor, artifact: str | None, data: bytes, what: str
+    ) -> None:
+        kind, title, children = layout.read_index(data, what)
+        expected = self.statement.name if artifact is None else artifact
+        if (kind, title) != (descriptor.artifact_type, expected) or not children:
+            raise InconsistentBundle(f"{what} is not what its parent says")
+        if artifact is None:
+            titles = [child.title for child in children]
+            kinds = {child.artifact_type for child in children}
+            if None in titles or len(set(titles)) < len(titles):
+                raise InconsistentBundle(f"{what} has artifacts without a title of their own")
+            if not kinds <= set(layout.ARTIFACT_TYPES.values()):
+                raise InconsistentBundle(f"{what} has artifacts of an unknown type: {kinds}")
+            self._artifacts = children
+        elif {(c.media_type, c.artifact_type, c.title) for c in children} != {
+            (layout.MANIFEST_TYPE, kind, artifact)
+        }:
+            raise InconsistentBundle(f"{what} holds more than the manifests of {artifact!r}")
+        # A stack: the first child is next, and its own children come before the second.
+        self._expected.extend((child, child.title) for child in reversed(children))
+
+    def _read_manifest(
+        self, descriptor: Descriptor, artifact: str | None, data: bytes, what: str
+    ) -> None:
+        kind, title, layers = layout.read_manifest(data, what)
+        if kind != descriptor.artifact_type or title != artifact or not layers:
+            raise InconsistentBundle(f"{what} is not what its parent says")
+        paths = {layer.path for layer, _, _ in layers}
+        if kind == layout.ARTIFACT_TYPES["file"] and paths != {title.rsplit("/", 1)[-1]}:
+            raise InconsistentBundle(f"{what} is not one file named as its title")
+        self.contents.extend(Content(title, *layer) for layer in layers)
+
+    def _check_paths(self) -> None:
+        """Files are grouped per artifact, for their parts may lie in two manifests."""
+        served: set[str] = set()
+        start = 0
+        for artifact in self._artifacts:
+            end = start
+            while end < len(self.contents) and self.contents[end].artifact == artifact.title:
+                end += 1
+            group = [(c.layer, c.digest, c.file_digest) for c in self.contents[start:end]]
+            layout.check_parts(group, f"{self._where}: {artifact.title}")
+            for parts in layout.files(group):
+                path = f"{artifact.title}/{parts[0][0].path}"
+                if artifact.artifact_type == layout.ARTIFACT_TYPES["file"]:
+                    path = str(artifact.title)
+                if path in served:
+                    raise InconsistentBundle(f"{self._where}: {path!r} stands in the bundle twice")
+                served.add(path)
+            start = end
+        self._files = len(served)

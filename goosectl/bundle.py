@@ -1,0 +1,338 @@
+"""goosectl bundle: recipes in, signed volumes out; volumes in, served content out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bundles.errors import UsageError
+from goosectl import output, site, sizes
+
+if TYPE_CHECKING:
+    from bundles.statement import Statement
+    from bundles.verify import TrustedHead
+
+app = typer.Typer(help="Build, check and import air-gap bundles.", no_args_is_help=True)
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Volumes or folders of them.")]
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
+
+
+@app.command()
+def init(
+    recipe: RecipePath,
+    name: Annotated[str, typer.Option(help="The bundle's name.")] = "site-base",
+) -> None:
+    """Write a recipe to start from.
+
+    Example: goosectl bundle init bundle.yaml --name site-base
+    """
+    out = output.get()
+    try:
+        with open(recipe, "x", encoding="utf-8") as file:
+            file.write(_TEMPLATE.format(name=name, version=f"{datetime.now(UTC):%Y.%-m.1}"))
+    except OSError as error:
+        raise UsageError(f"{recipe}: {error.strerror}", hint="choose another name") from error
+    out.result({"recipe": str(recipe)}, text=f"wrote {recipe}; edit it, then build it")
+
+
+@app.command()
+def lock(recipe: RecipePath) -> None:
+    """Fetch every `url` of a recipe and pin its digest in the lock beside it.
+
+    Example: goosectl bundle lock bundle.yaml
+    """
+    from bundles import lock as locks
+    from bundles import recipe as recipes
+
+    out = output.get()
+    loaded = recipes.load(recipe)
+    made = recipes.make_lock(loaded, site.downloads(), datetime.now(UTC), out.progress())
+    path = locks.path_for(recipe)
+    locks.write(path, made)
+    pins = [{"url": p.url, "digest": p.digest, "size": p.size} for p in made.pins]
+    out.result(
+        {"lock": str(path), "inputs": pins}, text=f"wrote {path}: {len(pins)} inputs pinned"
+    )
+
+
+@app.command()
+def build(
+    recipe: RecipePath,
+    key: Annotated[list[Path], typer.Option(help="A private key to sign with; repeatable.")],
+    out: Annotated[Path, typer.Option(help="The folder for the volumes.")],
+    volume_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB.")
+    ] = None,
+) -> None:
+    """Build and sign a bundle: DIR/NAME-VERSION.KofN.goose.tar and its signed volume list.
+
+    The same recipe, lock and inputs give the same bytes.
+
+    Example: goosectl bundle build bundle.yaml --key release --out media
+    """
+    from bundles import build as builder
+    from bundles import keys, plan
+    from bundles import lock as locks
+    from bundles import recipe as recipes
+    from bundles.sshsig import signature_length
+
+    report = output.get()
+    progress = report.progress()
+    loaded = recipes.load(recipe)
+    pins = locks.read(locks.path_for(recipe))
+    signers = [keys.load_private(path) for path in key]
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is not None and not epoch.isdecimal():
+        raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")
+    draft = recipes.draft(loaded, pins, int(epoch) if epoch else None)
+    artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
+    planned = plan.Plan(
+        artifacts,
+        draft,
+        [signature_length(signer.public) for signer in signers],
+        sizes.parse(volume_size) if volume_size else None,
+    )
+    built = builder.build(planned, signers, out, progress)
+    files = [*built.volumes, built.volume_list, *built.signatures]
+    report.result(
+        {
+            "bundle": built.statement.name,
+            "version": built.statement.version,
+            "sequence": built.statement.sequence,
+            "files": [str(path) for path in files],
+            "bytes": built.bytes,
+        },
+        text="\n".join(
+            [_summary(built.statement), f"{sizes.text(built.bytes)} written:", *map(_line, files)]
+        ),
+    )
+
+
+@app.command()
+def inspect(
+    paths: Paths,
+    files: Annotated[bool, typer.Option("--files", help="List every file.")] = False,
+) -> None:
+    """Show what volumes hold, without a store and also without a trust root.
+
+    Reads the head only; says whether a trust root on this machine vouches for the signers.
+
+    Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar
+    """
+    from contextlib import ExitStack
+
+    from bundles.ingest import open_volumes
+
+    out = output.get()
+    authority, pinned = site.authority_or_any()
+    with ExitStack() as stack:
+        volumes = open_volumes(paths, authority, site.lenient_policy(), stack)
+        head = volumes[0].head
+    numbers = sorted({volume.head.volume for volume in volumes})
+    out.result(
+        {**_facts(head, pinned), "volumes": numbers, "files": _files(head) if files else None},
+        text="\n".join(_description(head, pinned, numbers, files)),
+    )
+
+
+@app.command()
+def verify(paths: Paths) -> None:
+    """Check signatures and every byte of volumes; names each file that is damaged.
+
+    Example: goosectl bundle verify /media/courier
+    """
+    from bundles.check import check_volumes
+
+    out = output.get()
+    checked = check_volumes(paths, site.trust_root(), site.lenient_policy(), out.progress())
+    checked.raise_faults()
+    text = [_summary(checked.statement), f"signed by {', '.join(checked.signers)}: good"]
+    text.append(f"{len(checked.volumes)} of {len(checked.statement.volumes)} volumes read: good")
+    if checked.missing:
+        text.append(f"not given: {_numbers(checked.missing)}")
+    text += [f"an import here would refuse it: {code}" for code in checked.remarks]
+    out.result(
+        {
+            "bundle": checked.statement.name,
+            "version": checked.statement.version,
+            "sequence": checked.statement.sequence,
+            "signers": list(checked.signers),
+            "volumes": list(checked.volumes),
+            "missing": list(checked.missing),
+            "remarks": list(checked.remarks),
+            "bytes_read": checked.bytes_read,
+        },
+        text="\n".join(text),
+    )
+
+
+@app.command("import")
+def import_(
+    paths: Paths,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Overrule a refusal by its code; it is recorded."),
+    ] = None,
+) -> None:
+    """Verify volumes and import them into the site's store.
+
+    Volumes come in any order, in one call or several. Interrupted, run it again: it goes on.
+    What was served before is served until the last byte is safe.
+
+    Example: goosectl bundle import /media/courier
+    """
+    from bundles.ingest import import_volumes
+    from bundles.policy import check_overrides
+
+    out = output.get()
+    overrides = check_overrides(allow or [])
+    authority, store = site.trust_root(), site.store()
+    policy = site.policy(store, overrides)
+    done = import_volumes(paths, store, authority, policy, out.progress())
+    said = done.statement
+    text = [_summary(said), f"signed by {', '.join(done.signers)}"]
+    text += [f"overruled: {code}" for code in done.overruled]
+    if done.missing:
+        text.append(f"incomplete: still to come are volumes {_numbers(done.missing)}")
+    else:
+        text.append(f"complete: served at /v1/artifacts/{said.name}/")
+    text.append(f"{sizes.text(done.bytes_read)} read, {sizes.text(done.bytes_written)} written")
+    out.result(
+        {
+            "bundle": said.name,
+            "version": said.version,
+            "sequence": said.sequence,
+            "state": done.state,
+            "missing": list(done.missing),
+            "bytes_read": done.bytes_read,
+            "bytes_written": done.bytes_written,
+            "signers": list(done.signers),
+            "overruled": list(done.overruled),
+        },
+        text="\n".join(text),
+    )
+
+
+@app.command("list")
+def list_() -> None:
+    """List the bundles that this site has imported.
+
+    Example: goosectl bundle list
+    """
+    refs = site.store().refs()
+    output.get().table(
+        [
+            {
+                "bundle": ref.name,
+                "version": ref.version,
+                "sequence": ref.sequence,
+                "served": "current" if ref.current else "by version",
+                "imported": ref.imported,
+                "overruled": ", ".join(ref.overruled),
+            }
+            for ref in refs.bundles
+        ],
+        [
+            ("bundle", "Bundle"),
+            ("version", "Version"),
+            ("sequence", "Sequence"),
+            ("served", "Served"),
+            ("imported", "Imported"),
+            ("overruled", "Overruled"),
+        ],
+    )
+
+
+_TEMPLATE = """\
+apiVersion: goose/v1
+kind: Bundle
+name: {name}
+version: {version}
+audience: any                 # or the ids of the sites it is for: [site-a]
+contents:
+  - tree: ./content           # a folder, with all files below it
+    as: content
+"""
+
+
+def _summary(said: Statement) -> str:
+    totals = said.totals
+    return (
+        f"{said.name} {said.version} (sequence {said.sequence}):"
+        f" {totals.files} files, {sizes.text(totals.bytes)}"
+    )
+
+
+def _line(path: Path) -> str:
+    return f"  {path}"
+
+
+def _numbers(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _facts(head: TrustedHead, pinned: bool) -> dict[str, object]:
+    said = head.statement
+    return {
+        "bundle": said.name,
+        "version": said.version,
+        "sequence": said.sequence,
+        "audience": list(said.audience) or "any",
+        "created": said.created,
+        "expires": said.expires,
+        "root": said.root,
+        "signers": list(head.signers),
+        "trusted": pinned,
+        "of": len(said.volumes),
+        "artifacts": [
+            {"title": title, "files": files, "bytes": size}
+            for title, (files, size) in _artifacts(head).items()
+        ],
+        "bytes": said.totals.bytes,
+    }
+
+
+def _artifacts(head: TrustedHead) -> dict[str, tuple[int, int]]:
+    files, size = Counter[str](), Counter[str]()
+    for content in head.contents:
+        files[content.artifact] += content.layer.part == 1
+        size[content.artifact] += content.layer.size
+    return {title: (files[title], size[title]) for title in files}
+
+
+def _files(head: TrustedHead) -> list[dict[str, object]]:
+    return [
+        {
+            "path": content.name,
+            "size": content.layer.size,
+            "mode": f"{content.layer.mode:04o}",
+            "digest": content.digest,
+        }
+        for content in head.contents
+    ]
+
+
+def _description(head: TrustedHead, pinned: bool, numbers: list[int], files: bool) -> list[str]:
+    said = head.statement
+    vouched = "trusted here" if pinned else "NOT CHECKED against a trust root: there is none here"
+    lines = [
+        _summary(said),
+        f"for       {', '.join(said.audience) or 'any site'}",
+        f"created   {said.created or 'not stated'}; expires {said.expires or 'never'}",
+        f"signed by {', '.join(head.signers)} ({vouched})",
+        f"volumes   {', '.join(map(str, numbers))} of {len(said.volumes)} given",
+    ]
+    for title, (count, size) in _artifacts(head).items():
+        lines.append(f"  {title}: {count} files, {sizes.text(size)}")
+    if files:
+        lines += [
+            f"    {c.layer.mode:04o} {c.layer.size:>13} {c.digest[7:19]} {c.name}"
+            for c in head.contents
+        ]
+    return lines

@@ -1,0 +1,96 @@
+"""What commands share: the site's folder, its trust root, store and policy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goosed_daemon.home import Home
+
+if TYPE_CHECKING:
+    from bundles.policy import Policy
+    from bundles.sources.url import Downloads
+    from bundles.store.local import LocalStore
+    from bundles.trust import TrustedSigner, TrustRoot
+    from bundles.verify import Authority
+
+
+def home() -> Home:
+    """The site's folder."""
+    return Home.find()
+
+
+def store() -> LocalStore:
+    """The site's store."""
+    from bundles.store import open_store
+
+    return open_store(home().store)
+
+
+def trust_root() -> TrustRoot:
+    """The site's trust root. Raises `NoTrustRoot`."""
+    from bundles.trust import Trust
+
+    return Trust.open(home().trust).root
+
+
+def authority_or_any() -> tuple[Authority, bool]:
+    """The site's trust root and True; where there is none, one that takes any good signature
+    and False, for looking only."""
+    from bundles.trust import NoTrustRoot
+
+    try:
+        return trust_root(), True
+    except NoTrustRoot:
+        return _AnySigner(), False
+
+
+def policy(of: LocalStore, overrides: frozenset[str]) -> Policy:
+    """What the site accepts now, less what a person overruled."""
+    from bundles.policy import Policy
+
+    return Policy(datetime.now(UTC), _site_id, of.refs().sequences, overrides)
+
+
+def lenient_policy() -> Policy:
+    """Refuses nothing that an import would, but remarks on it."""
+    from bundles.policy import OVERRIDABLE, Policy
+
+    return Policy(datetime.now(UTC), _site_id, None, frozenset(OVERRIDABLE))
+
+
+def downloads() -> Downloads:
+    """The cache of downloaded inputs: `goose/downloads` in the user's cache folder (XDG Base
+    Directory Specification, `XDG_CACHE_HOME`)."""
+    from bundles.sources.url import Downloads
+
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    return Downloads(cache / "goose" / "downloads")
+
+
+def _site_id() -> str | None:
+    """The name of the `Site` among the infra profiles."""
+    from goosed_daemon import infra
+
+    folder = home().infra
+    if not folder.is_dir():
+        return None
+    site = infra.load(folder).site
+    return site.name if site else None
+
+
+class _AnySigner:
+    """Takes every good signature and names its signer by fingerprint."""
+
+    def authorise(
+        self, message: bytes, signatures: Sequence[bytes], namespace: str, at: datetime
+    ) -> tuple[TrustedSigner, ...]:
+        from bundles import sshsig
+        from bundles.trust import TrustedSigner
+
+        keys = [sshsig.verify(message, signature, namespace) for signature in signatures]
+        return tuple(TrustedSigner(key.fingerprint, key) for key in keys)
