@@ -1,0 +1,103 @@
+"""Which machines may install themselves.
+
+A machine is armed by an operator for a number of tries. Each boot token issued to it takes one;
+its install's own report, or an operator, disarms it. So no machine reinstalls in a loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from goosed_daemon import audit
+from goosed_daemon.state.protocol import State, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Arming:
+    """What the state knows about one machine."""
+
+    mac: str
+    armed: bool
+    tries_left: int
+    changed_at: datetime
+    changed_by: str
+    reason: str  # armed, disarmed or installed
+
+
+_COLUMNS = "mac, armed, tries_left, changed_at, changed_by, reason"
+
+
+def arm(state: State, mac: str, tries: int, now: datetime, actor: str) -> None:
+    """Lets the machine install itself; it may be given `tries` boot tokens."""
+    _change(state, mac, True, tries, now, actor, "armed")
+
+
+def disarm(state: State, mac: str, now: datetime, actor: str, reason: str = "disarmed") -> None:
+    """Ends the machine's leave to install itself, and its token if one is waiting."""
+    _change(state, mac, False, 0, now, actor, reason)
+
+
+def arming(transaction: Transaction, mac: str) -> Arming | None:
+    """What is known of one machine, within a transaction."""
+    rows = transaction.execute(f"select {_COLUMNS} from machines where mac = ?", (mac,))
+    return Arming(*rows[0]) if rows else None
+
+
+def show(state: State, mac: str) -> Arming | None:
+    """What is known of one machine; None when it was never armed."""
+    with state.read() as transaction:
+        return arming(transaction, mac)
+
+
+def known(state: State) -> list[Arming]:
+    """Every machine that was ever armed, by MAC."""
+    with state.read() as transaction:
+        rows = transaction.execute(f"select {_COLUMNS} from machines order by mac")
+    return [Arming(*row) for row in rows]
+
+
+def take_try(transaction: Transaction, mac: str) -> int:
+    """Counts one try down and gives how many are left."""
+    rows = transaction.execute(
+        "update machines set tries_left = tries_left - 1 where mac = ? returning tries_left",
+        (mac,),
+    )
+    return int(rows[0][0])
+
+
+def _change(
+    state: State, mac: str, armed: bool, tries: int, now: datetime, actor: str, reason: str
+) -> None:
+    with state.write(lock=mac) as transaction:
+        transaction.execute(
+            f"insert into machines ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)"
+            " on conflict (mac) do update set armed = excluded.armed,"
+            " tries_left = excluded.tries_left, changed_at = excluded.changed_at,"
+            " changed_by = excluded.changed_by, reason = excluded.reason",
+            (mac, armed, tries, now, actor, reason),
+        )
+        tries_shown = tries if armed else None
+        audit.record(transaction, now, f"machine-{reason}", actor, mac=mac, tries=tries_shown)
+        if not armed:
+            end_open(transaction, mac, reason, now, actor)
+
+
+def end_open(
+    transaction: Transaction,
+    mac: str,
+    why: str,
+    now: datetime,
+    actor: str,
+    token: str | None = None,
+) -> None:
+    """Ends the machine's waiting token, if it has one (and it is `token`), and records why:
+    `expired` when its time was over already, otherwise `why`."""
+    which, parameters = ("mac = ? and id = ?", (mac, token)) if token else ("mac = ?", (mac,))
+    rows = transaction.execute(
+        "update tokens set ended = case when expires_at <= ? then 'expired' else ? end,"
+        f" ended_at = ? where {which} and not used and ended is null returning id, ended",
+        (now, why, now, *parameters),
+    )
+    for token_id, ended in rows:
+        audit.record(transaction, now, "token-ended", actor, mac=mac, token=token_id, why=ended)

@@ -1,0 +1,23 @@
+"""What a site remembers: machines, tokens and the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from goosed_daemon.home import Home
+from goosed_daemon.state.migrate import migrate
+from goosed_daemon.state.protocol import Row, State, Transaction
+from goosed_daemon.state.sqlite import SqliteState
+
+__all__ = ["Row", "State", "Transaction", "open_state"]
+
+
+def open_state(home: Home, now: datetime) -> State:
+    """The site's state, migrated to this version. Raises `StateError` and its kinds."""
+    state = SqliteState(home.state)
+    try:
+        migrate(state, now)
+    except BaseException:
+        state.close()
+        raise
+    return state

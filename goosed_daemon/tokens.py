@@ -1,0 +1,269 @@
+"""One-time boot tokens.
+
+A token is bound to one MAC and waits a limited time for its one use, the first render. Its secret
+is derived from the site's key and the row's id, so that it can be told again (a ROM and then iPXE
+ask twice) while only its SHA-256 is stored.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from goosed_daemon import audit, machines, token_key
+from goosed_daemon.errors import (
+    DaemonError,
+    MachineNotArmed,
+    TokenExpired,
+    TokenRevoked,
+    TokenUnknown,
+    TokenUsed,
+    TriesExhausted,
+)
+from goosed_daemon.state.protocol import State, Transaction
+from goosed_daemon.token_key import TokenKey
+
+MAX_REFUSAL_EVENTS = 10  # audit events per token; further refusals are only counted
+_COLUMNS = (
+    "id, mac, token, expires_at, used, issued_at, issued_to, used_at, used_by, ended, ended_at,"
+    " refusals"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One row of the tokens table."""
+
+    id: str
+    mac: str
+    digest: str  # SHA-256 of the secret, hexadecimal
+    expires_at: datetime
+    used: bool
+    issued_at: datetime
+    issued_to: str
+    used_at: datetime | None
+    used_by: str | None
+    ended: str | None
+    ended_at: datetime | None
+    refusals: int
+
+    def state(self, now: datetime) -> str:
+        """`active`, `used`, `expired` or why it was ended."""
+        if self.used:
+            return "used"
+        if self.ended is not None:
+            return self.ended
+        return "active" if self.expires_at > now else "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A token and its secret; `new` tells whether it was issued just now."""
+
+    token: Token
+    secret: str
+    new: bool
+
+
+class Tokens:
+    """The boot tokens of a site. Thread-safe; methods block on the state."""
+
+    def __init__(
+        self,
+        state: State,
+        key: TokenKey,
+        ttl: timedelta,
+        new_id: Callable[[], UUID] = uuid4,
+    ) -> None:
+        self._state = state
+        self._key = key
+        self._ttl = ttl
+        self._new_id = new_id
+
+    def offer(self, mac: str, now: datetime, address: str) -> Offer:
+        """The machine's waiting token again, or a new one when it is armed and has tries left.
+
+        Raises `MachineNotArmed` or `TriesExhausted`.
+        """
+        with self._state.read() as transaction:
+            if found := self._waiting(transaction, mac, now):
+                return found
+        with self._state.write(lock=mac) as transaction:
+            if found := self._waiting(transaction, mac, now):
+                return found  # of another request that was first
+            arming = machines.arming(transaction, mac)
+            if arming is None or not arming.armed:
+                installed = arming is not None and arming.reason == "installed"
+                why = "it is installed" if installed else "it is not armed"
+                raise MachineNotArmed(f"{mac} is not to be installed: {why}", mac=mac)
+            if arming.tries_left < 1:
+                raise TriesExhausted(f"{mac} has used up the tries it was armed with", mac=mac)
+            left = machines.take_try(transaction, mac)
+            return self._issue(transaction, mac, now, self._ttl, address, tries_left=left)
+
+    def issue(self, mac: str, now: datetime, ttl: timedelta, actor: str) -> Offer:
+        """A new token by an operator's word: the machine need not be armed, and no try is
+        counted. A token that was waiting is ended, since a machine has at most one."""
+        with self._state.write(lock=mac) as transaction:
+            return self._issue(transaction, mac, now, ttl, actor)
+
+    def look(self, secret: str) -> Token | None:
+        """The token with this secret, whatever its state; it is not used by this."""
+        with self._state.read() as transaction:
+            return self._find(transaction, secret)
+
+    def claim(self, secret: str, now: datetime, address: str) -> Token:
+        """Uses the token: of any number of callers, in any number of processes, one succeeds.
+
+        Raises `TokenUsed`, `TokenExpired`, `TokenRevoked` or `TokenUnknown`.
+        """
+        with self._state.write() as transaction:
+            won = transaction.execute(
+                "update tokens set used = true, used_at = ?, used_by = ?"
+                " where token = ? and not used and ended is null and expires_at > ?"
+                f" returning {_COLUMNS}",
+                (now, address, token_key.digest(secret), now),
+            )
+            if won:
+                token = Token(*won[0])
+                if not self._is_secret_of(token, secret):
+                    raise TokenUnknown(_UNKNOWN)  # undoes the use of a row that no site key made
+                audit.record(
+                    transaction, now, "token-claimed", address,
+                    mac=token.mac, token=token.id, issued_to=token.issued_to,
+                )  # fmt: skip
+                return token
+            found = self._find(transaction, secret)
+            refusal = judge(found, now)
+            assert refusal is not None  # the statement above would have matched
+            if found is not None:
+                _refuse(transaction, found, refusal, now, address)
+        raise refusal
+
+    def tokens(self, mac: str | None = None, limit: int = 1000) -> list[Token]:
+        """The newest `limit` tokens of one machine or of all, oldest first."""
+        which, parameters = ("where mac = ?", [mac]) if mac is not None else ("", [])
+        with self._state.read() as transaction:
+            rows = transaction.execute(
+                f"select {_COLUMNS} from tokens {which} order by issued_at desc, id limit ?",
+                (*parameters, limit),
+            )
+        return [Token(*row) for row in reversed(rows)]
+
+    def revoke(self, token_id: str, now: datetime, actor: str) -> Token:
+        """Ends a waiting token. Raises `TokenUnknown`, or `TokenUsed` when it is too late."""
+        with self._state.write() as transaction:
+            rows = transaction.execute(f"select {_COLUMNS} from tokens where id = ?", (token_id,))
+            if not rows:
+                raise TokenUnknown(
+                    f"there is no token {token_id}", hint="see `goosectl token list`"
+                )
+            token = Token(*rows[0])
+            if token.used:
+                raise TokenUsed(f"token {token_id} was used at {token.used_at}", hint="")
+            machines.end_open(transaction, token.mac, "revoked", now, actor, token=token_id)
+        return token
+
+    def callback(self, token: Token) -> str:
+        """The secret with which the install begun by `token` reports its progress."""
+        return self._key.callback(token.id)
+
+    def of_callback(self, mac: str, secret: str) -> Token | None:
+        """The token whose install reports with `secret`: only the machine's last used one."""
+        with self._state.read() as transaction:
+            rows = transaction.execute(
+                f"select {_COLUMNS} from tokens where mac = ? and used"
+                " order by used_at desc limit 1",
+                (mac,),
+            )
+        if not rows:
+            return None
+        token = Token(*rows[0])
+        expected = self._key.callback(token.id).encode()
+        return token if hmac.compare_digest(expected, secret.encode()) else None
+
+    def _waiting(self, transaction: Transaction, mac: str, now: datetime) -> Offer | None:
+        rows = transaction.execute(
+            f"select {_COLUMNS} from tokens"
+            " where mac = ? and not used and ended is null and expires_at > ?",
+            (mac, now),
+        )
+        if not rows:
+            return None
+        token = Token(*rows[0])
+        secret = self._key.boot(token.id)
+        # A key that was replaced tells other secrets; what was issued before is then lost.
+        return Offer(token, secret, False) if token_key.digest(secret) == token.digest else None
+
+    def _issue(
+        self,
+        transaction: Transaction,
+        mac: str,
+        now: datetime,
+        ttl: timedelta,
+        actor: str,
+        **detail: object,
+    ) -> Offer:
+        machines.end_open(transaction, mac, "superseded", now, actor)
+        token_id = str(self._new_id())
+        secret = self._key.boot(token_id)
+        rows = transaction.execute(
+            "insert into tokens (id, mac, token, expires_at, issued_at, issued_to)"
+            f" values (?, ?, ?, ?, ?, ?) returning {_COLUMNS}",
+            (token_id, mac, token_key.digest(secret), now + ttl, now, actor),
+        )
+        audit.record(
+            transaction, now, "token-issued", actor,
+            mac=mac, token=token_id, expires_at=(now + ttl).isoformat(), **detail,
+        )  # fmt: skip
+        return Offer(Token(*rows[0]), secret, True)
+
+    def _find(self, transaction: Transaction, secret: str) -> Token | None:
+        rows = transaction.execute(
+            f"select {_COLUMNS} from tokens where token = ?", (token_key.digest(secret),)
+        )
+        token = Token(*rows[0]) if rows else None
+        return token if token is not None and self._is_secret_of(token, secret) else None
+
+    def _is_secret_of(self, token: Token, secret: str) -> bool:
+        return hmac.compare_digest(self._key.boot(token.id).encode(), secret.encode())
+
+
+_UNKNOWN = "this token was never issued here"
+
+
+def judge(token: Token | None, now: datetime) -> DaemonError | None:
+    """Why a token cannot be used at `now`; None when it can."""
+    if token is None:
+        return TokenUnknown(_UNKNOWN)
+    about = {"mac": token.mac, "token": token.id}
+    if token.used:
+        return TokenUsed(f"this token of {token.mac} was used at {_show(token.used_at)}", **about)
+    if token.ended == "expired" or (token.ended is None and token.expires_at <= now):
+        return TokenExpired(
+            f"this token of {token.mac} expired at {_show(token.expires_at)}", **about
+        )
+    if token.ended is not None:
+        return TokenRevoked(
+            f"this token of {token.mac} was ended at {_show(token.ended_at)}: {token.ended}",
+            **about,
+        )
+    return None
+
+
+def _show(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "a time unknown"
+
+
+def _refuse(
+    transaction: Transaction, token: Token, refusal: DaemonError, now: datetime, address: str
+) -> None:
+    transaction.execute("update tokens set refusals = refusals + 1 where id = ?", (token.id,))
+    if token.refusals < MAX_REFUSAL_EVENTS:
+        audit.record(
+            transaction, now, "token-refused", address,
+            mac=token.mac, token=token.id, reason=refusal.code,
+        )  # fmt: skip

@@ -1,0 +1,24 @@
+"""The state backends that the conformance tests run over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from goosed_daemon.state import State
+from goosed_daemon.state.sqlite import SqliteState
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+MAC = "52:54:00:12:34:56"
+OTHER = "52:54:00:12:34:57"
+KEY = bytes(range(32))
+TTL = timedelta(minutes=30)
+
+
+def sqlite(folder: Path) -> State:
+    """The SQLite state in `folder`; the same one from every process."""
+    return SqliteState(folder / "state.db")
+
+
+BACKENDS: dict[str, Callable[[Path], State]] = {"sqlite": sqlite}
