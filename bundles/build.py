@@ -19,6 +19,7 @@ from pathlib import Path
 from bundles import canonical, gather, layout, sshsig
 from bundles import digest as digests
 from bundles.errors import GooseError
+from bundles.gather import Large
 from bundles.keys import Signer
 from bundles.plan import STATEMENT_NAME, ContentConflict, Documents, Plan, signature_name
 from bundles.progress import Progress
@@ -125,13 +126,17 @@ def _write_content(
     seen = {layout.EMPTY_DIGEST}
     found: list[str] = []
     wholes: dict[int, str] = {}
-    items = gather.read(plan.pieces, pool, wholes)
+    items = gather.read(plan.pieces, pool)
     for writer, count in zip(writers, plan.statement.volumes, strict=True):
-        for piece, item in zip(plan.pieces[len(found) : len(found) + count], items):
-            digest = writer.add(piece.layer.size, item, seen)
+        for piece in plan.pieces[len(found) : len(found) + count]:
+            item, layer = next(items), piece.layer
+            digest = writer.add(layer.size, item, seen)
             seen.add(digest)
             found.append(digest)
-            progress.advance(piece.layer.size, piece.layer.path)
+            if isinstance(item, Large) and layer.part == layer.parts > 1:
+                for number in range(len(found) - layer.parts, len(found)):
+                    wholes[number] = item.file_digest
+            progress.advance(layer.size, layer.path)
     progress.finish()
     documents = plan.documents(found, wholes)
     for digest, _ in documents.entries[:-1]:
@@ -157,9 +162,7 @@ def _head(
     return entries
 
 
-def _signed_list(
-    path: Path, listing: bytes, signers: Sequence[Signer]
-) -> list[tuple[Path, bytes]]:
+def _signed_list(path: Path, listing: bytes, signers: Sequence[Signer]) -> list[tuple[Path, bytes]]:
     """The list of volumes and its signatures, as files."""
     files = [(path, listing)]
     for n, signer in enumerate(signers, 1):

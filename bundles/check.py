@@ -12,7 +12,7 @@ from bundles.errors import GooseError
 from bundles.ingest import open_volumes
 from bundles.policy import Policy
 from bundles.progress import Progress
-from bundles.scan import Blob, ContentReader
+from bundles.scan import Blob, ContentReader, shares
 from bundles.statement import Statement
 from bundles.verify import Authority
 from bundles.volume import BadVolume
@@ -82,9 +82,10 @@ def check_volumes(
     with ExitStack() as stack:
         volumes = open_volumes(paths, authority, policy, stack)
         head = volumes[0].head
-        shares = [volume.contents for volume in volumes]
-        progress.start("verifying", sum(c.layer.size for share in shares for c in share))
-        for volume, share in zip(volumes, shares, strict=True):
+        stored = shares(head)
+        wanted = [stored[volume.head.volume - 1] for volume in volumes]
+        progress.start("verifying", sum(c.layer.size for share in wanted for c in share))
+        for volume, share in zip(volumes, wanted, strict=True):
             try:
                 ContentReader(volume.reader, _Nowhere(), progress, faults.append).read(share)
             except BadVolume as fault:

@@ -52,12 +52,7 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.source}:{self.line}:{self.column}: "
         named = f"{self.field}: " if self.field else ""
-        return (
-            where
-            + named
-            + self.message
-            + (f" ({self.suggestion})" if self.suggestion else "")
-        )
+        return where + named + self.message + (f" ({self.suggestion})" if self.suggestion else "")
 
 
 class InvalidDocument(GooseError):
@@ -67,9 +62,7 @@ class InvalidDocument(GooseError):
     default_hint = "correct the lines named above; nothing was changed"
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(
-            sorted(problems, key=lambda p: (p.source, p.line, p.column))
-        )
+        self.problems = tuple(sorted(problems, key=lambda p: (p.source, p.line, p.column)))
         super().__init__(
             "\n".join(map(str, self.problems)),
             problems=[asdict(p) for p in self.problems],
@@ -148,9 +141,7 @@ def load(text: str, source: str, *, limit: int = MAX_BYTES) -> list[Document]:
         raise _refusal(source, "", 0, f"the file is larger than {limit} bytes")
     if match := _REFUSED.search(text):
         character = f"U+{ord(match[0][0]):04X}"
-        raise _refusal(
-            source, text, match.start(), f"the character {character} is not allowed"
-        )
+        raise _refusal(source, text, match.start(), f"the character {character} is not allowed")
     reader = _Reader(text, source)
     try:
         reader.run(_events(text))
@@ -215,16 +206,12 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def refuse(self, event: Any, message: str, name: str = "") -> None:
-        self.problems.append(
-            _at(self.source, self.text, event.start_mark.index, message, name)
-        )
+        self.problems.append(_at(self.source, self.text, event.start_mark.index, message, name))
 
     def run(self, events: Iterator[Any]) -> None:
         import yaml
 
-        stack: list[
-            tuple[Any, Any]
-        ] = []  # (container, the key that waits for its value)
+        stack: list[tuple[Any, Any]] = []  # (container, the key that waits for its value)
         container: Any = None
         key: Any = None
         start: Any = None
@@ -235,9 +222,7 @@ class _Reader:
                 if event.tag is not None or event.anchor is not None:
                     self._extras(event)
                 if event.style == '"' and (match := _REFUSED.search(value)):
-                    self.refuse(
-                        event, f"the escape for U+{ord(match[0][0]):04X} is not allowed"
-                    )
+                    self.refuse(event, f"the escape for U+{ord(match[0][0]):04X} is not allowed")
                 if type(container) is dict and key is None:
                     key = self._key(event, container)
                     continue
@@ -249,9 +234,7 @@ class _Reader:
                     self.refuse(event, f"nested more than {MAX_DEPTH} deep")
                     return
                 if type(container) is dict and key is None:
-                    self.refuse(
-                        event, "a key must be a plain word, not a mapping or a list"
-                    )
+                    self.refuse(event, "a key must be a plain word, not a mapping or a list")
                     return
                 stack.append((container, key))
                 container, key = ({} if kind is yaml.MappingStartEvent else []), None
@@ -294,20 +277,14 @@ class _Reader:
 
     def _extras(self, event: Any) -> None:
         if event.tag is not None:
-            self.refuse(
-                event, f"the tag {event.tag} is not allowed: the schema types the value"
-            )
+            self.refuse(event, f"the tag {event.tag} is not allowed: the schema types the value")
         if event.anchor is not None:
-            self.refuse(
-                event, f"the anchor &{event.anchor} is not allowed: write the value out"
-            )
+            self.refuse(event, f"the anchor &{event.anchor} is not allowed: write the value out")
 
     def _key(self, event: Any, container: dict[str, Any]) -> str:
         key: str = event.value
         if not event.style and key == "<<":
-            self.refuse(
-                event, "the merge key << is not allowed: write the fields out", key
-            )
+            self.refuse(event, "the merge key << is not allowed: write the fields out", key)
         elif not key:
             self.refuse(event, "a key is empty")
         elif key in container:

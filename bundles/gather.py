@@ -43,6 +43,7 @@ class Large:
         self._piece = piece
         self._pool = pool
         self._hashes = [hashlib.sha256()] + ([whole] if whole else [])
+        self._whole = whole
 
     def chunks(self) -> Iterator[memoryview]:
         """The bytes; each chunk is valid until the next one is asked for."""
@@ -77,15 +78,16 @@ class Large:
         """The layer's digest, once all chunks were taken."""
         return digests.PREFIX + self._hashes[0].hexdigest()
 
+    @property
+    def file_digest(self) -> str:
+        """The digest of the whole file, once all chunks of its last part were taken."""
+        return digests.PREFIX + (self._whole or self._hashes[0]).hexdigest()
 
-def read(
-    pieces: Sequence[Piece], pool: ThreadPoolExecutor, wholes: dict[int, str]
-) -> Iterator[Small | Large]:
+
+def read(pieces: Sequence[Piece], pool: ThreadPoolExecutor) -> Iterator[Small | Large]:
     """The content of `pieces`, in order.
 
-    After the last part of a file its whole digest is put into `wholes` under the numbers of its
-    parts. Raises `SourceFault` when a file cannot be read or is no longer
-    what the plan was made from.
+    Raises `SourceFault` when a file cannot be read or is no longer what the plan was made from.
     """
     waiting: deque[tuple[int, Future[list[Small]]]] = deque()
     queued = 0
@@ -107,9 +109,6 @@ def read(
         if layer.part == 1:
             whole = hashlib.sha256() if layer.parts > 1 else None
         yield Large(pieces[position], pool, whole)
-        if whole is not None and layer.part == layer.parts:
-            digest = digests.PREFIX + whole.hexdigest()
-            wholes.update({n: digest for n in range(position - layer.parts + 1, position + 1)})
         position += 1
 
 

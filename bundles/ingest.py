@@ -17,7 +17,7 @@ from bundles import digest as digests
 from bundles.errors import GooseError, UsageError
 from bundles.policy import Policy
 from bundles.progress import Progress
-from bundles.scan import ContentReader, DamagedBlob, expected, read_head
+from bundles.scan import ContentReader, DamagedBlob, read_head, shares
 from bundles.statement import Statement, format_time
 from bundles.store.errors import StoreFull
 from bundles.store.local import LocalIngest, LocalStore
@@ -76,11 +76,6 @@ class OpenVolume:
     file: BinaryIO
     reader: Reader
     head: TrustedHead
-
-    @property
-    def contents(self) -> list[Content]:
-        """The layers it stores."""
-        return expected(self.head)
 
 
 def find_volumes(paths: Sequence[Path]) -> list[Path]:
@@ -144,21 +139,22 @@ def import_volumes(
         if ref is not None and ref.root != said.root:
             raise VersionTaken(f"{said.name} {said.version} is already here with other content")
         ingest = stack.enter_context(store.ingest(said.root))
-        shares = [(volume, volume.contents) for volume in volumes]
+        stored = shares(head)
+        waiting = _waiting(ingest, stored)
         new = [
-            (volume, share)
-            for volume, share in shares
-            if not all(ingest.has(content.digest) for content in share)
+            (volume, stored[volume.head.volume - 1])
+            for volume in volumes
+            if volume.head.volume in waiting
         ]
-        _preflight(store, ingest, [wanted for _, wanted in new])
+        _preflight(store, ingest, [share for _, share in new])
         written = _store_documents(ingest, head)
-        progress.start("importing", sum(c.layer.size for _, wanted in new for c in wanted))
-        for volume, wanted in new:
+        progress.start("importing", sum(c.layer.size for _, share in new for c in share))
+        for volume, share in new:
             contents = ContentReader(volume.reader, ingest, progress, _stop)
-            contents.read(wanted)
+            contents.read(share)
             written += contents.stored
         progress.finish()
-        missing = _missing(ingest, head)
+        missing = _waiting(ingest, stored)
         if missing:
             ingest.checkpoint()
         else:
@@ -179,13 +175,11 @@ def _stop(fault: DamagedBlob) -> None:
     raise fault
 
 
-def _preflight(
-    store: LocalStore, ingest: LocalIngest, shares: Sequence[Sequence[Content]]
-) -> None:
+def _preflight(store: LocalStore, ingest: LocalIngest, wanted: Sequence[Sequence[Content]]) -> None:
     """Refuses before the first byte is written when the store has no room for the rest."""
     need = sum(
         -(-content.layer.size // _FILE_BLOCK) * _FILE_BLOCK
-        for share in shares
+        for share in wanted
         for content in share
         if not ingest.has(content.digest)
     )
@@ -207,15 +201,13 @@ def _store_documents(ingest: LocalIngest, head: TrustedHead) -> int:
     return written
 
 
-def _missing(ingest: LocalIngest, head: TrustedHead) -> tuple[int, ...]:
-    """The volumes that hold layers which are not here."""
-    missing, start = [], 0
-    for number, count in enumerate(head.statement.volumes, 1):
-        share = head.contents[start : start + count]
-        if any(not ingest.has(content.digest) for content in share):
-            missing.append(number)
-        start += count
-    return tuple(missing)
+def _waiting(ingest: LocalIngest, stored: Sequence[Sequence[Content]]) -> tuple[int, ...]:
+    """The numbers of the volumes that store a layer which is not here."""
+    return tuple(
+        number
+        for number, share in enumerate(stored, 1)
+        if not all(ingest.has(content.digest) for content in share)
+    )
 
 
 def _switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:

@@ -282,8 +282,8 @@ def _read_layer(value: Any, where: str) -> tuple[Layer, str, str]:
 
 
 def check_parts(layers: Sequence[tuple[Layer, str, str]], where: str) -> None:
-    """Files come whole: parts 1 to N in order, all but the last of `MAX_PART` bytes, agreeing on
-    mode and file digest; no path twice.
+    """Files come whole: parts 1 to N in order, equal in size but for the last, agreeing on mode
+    and file digest.
 
     Raises `BadLayout`.
     """
@@ -292,9 +292,8 @@ def check_parts(layers: Sequence[tuple[Layer, str, str]], where: str) -> None:
         expected = list(range(1, first.parts + 1))
         if [layer.part for layer, _, _ in group] != expected:
             raise BadLayout(f"{where}: the parts of {first.path!r} are not 1 to {first.parts}")
-        if any(la.size != MAX_PART for la, _, _ in group[:-1]) or (
-            first.parts > 1 and group[-1][0].size == 0
-        ):
+        sizes = [layer.size for layer, _, _ in group]
+        if len(group) > 1 and not (set(sizes[:-1]) == {sizes[0]} and 0 < sizes[-1] <= sizes[0]):
             raise BadLayout(f"{where}: the parts of {first.path!r} have wrong sizes")
         if any((la.mode, la.parts, f) != (first.mode, first.parts, whole) for la, _, f in group):
             raise BadLayout(f"{where}: the parts of {first.path!r} disagree")

@@ -73,7 +73,10 @@ class Plan:
     """
 
     def __init__(
-        self, artifacts: Sequence[Artifact], draft: Statement, signatures: Sequence[int],
+        self,
+        artifacts: Sequence[Artifact],
+        draft: Statement,
+        signatures: Sequence[int],
         volume_size: int | None = None,
     ) -> None:
         """`draft` is the statement without root, totals and volumes; `signatures` are the
@@ -125,9 +128,7 @@ class Plan:
         for artifact in self.artifacts:
             count = sum(max(1, -(-file.size // self._part_size)) for file in artifact.files)
             texts = [
-                self.pieces[i].layer.encode(
-                    layer_digests[i], wholes.get(i, digests.PLACEHOLDER)
-                )
+                self.pieces[i].layer.encode(layer_digests[i], wholes.get(i, digests.PLACEHOLDER))
                 for i in range(at, at + count)
             ]
             at += count
@@ -144,8 +145,11 @@ class Plan:
         """Bytes of volume `number` before its first layer."""
         statement = statement or self.statement
         index = layout.encode_layout_index(
-            self._documents.root, statement.version, self._documents.artifacts,
-            number, len(statement.volumes),
+            self._documents.root,
+            statement.version,
+            self._documents.artifacts,
+            number,
+            len(statement.volumes),
         )
         sizes = [len(layout.OCI_LAYOUT), len(index), len(statement.encode()), *self._signatures]
         sizes += [len(data) for _, data in self._documents.entries]
@@ -157,7 +161,9 @@ class Plan:
         while True:
             # No layer count has more digits than their sum: this head is as long as any.
             worst = _replaced(
-                self.statement, self._documents.root, self.statement.totals,
+                self.statement,
+                self._documents.root,
+                self.statement.totals,
                 (len(self.pieces),) * guess,
             )
             room = volume_size - self.head_size(guess, worst) - len(volume.END)
@@ -220,9 +226,7 @@ def _manifest(kind: str, title: str, texts: Sequence[str]) -> tuple[Descriptor, 
 def _replaced(
     draft: Statement, root: Descriptor, totals: Totals, volumes: tuple[int, ...]
 ) -> Statement:
-    return replace(
-        draft, root=root.digest, root_size=root.size, totals=totals, volumes=volumes
-    )
+    return replace(draft, root=root.digest, root_size=root.size, totals=totals, volumes=volumes)
 
 
 def _aligned(size: int) -> int:

@@ -98,9 +98,9 @@ class Recipe(BaseModel):
     name: Annotated[
         str, _matching(statement.NAME, "a bundle name (lower-case letters, digits, .-_)")
     ] = Field(description="The bundle's name, the same in all its versions.")
-    version: Annotated[
-        str, _matching(statement.VERSION, "a version (letters, digits, .-_)")
-    ] = Field(description="The version; a version never changes its content.")
+    version: Annotated[str, _matching(statement.VERSION, "a version (letters, digits, .-_)")] = (
+        Field(description="The version; a version never changes its content.")
+    )
     sequence: Annotated[int, Field(ge=1, le=2**53 - 1)] | None = Field(
         None, description="Grows with each version; follows from a version like 2026.11.1."
     )
@@ -190,5 +190,3 @@ def make_lock(recipe: Recipe, downloads: Downloads, now: datetime, progress: Pro
     urls = dict.fromkeys(entry.url for entry in recipe.contents if entry.url is not None)
     pins = tuple(downloads.pin(url, progress) for url in urls)
     return Lock(statement.format_time(now), pins)
-
-

@@ -15,7 +15,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from bundles import digest as digests
 from bundles import layout
@@ -32,6 +32,9 @@ _CHUNK = 4 * 1024 * 1024
 _AHEAD = 4
 _MAX_SIGNATURE = 64 * 1024  # bytes
 _THREADS = 2
+
+
+_Batch: TypeAlias = "tuple[Sequence[Content], Future[tuple[int, list[DamagedBlob]]]]"
 
 
 class DamagedBlob(GooseError):
@@ -86,20 +89,20 @@ def read_head(reader: Reader, head: TrustedHead) -> None:
     head.complete()
 
 
-def expected(head: TrustedHead) -> list[Content]:
-    """The layers that this volume stores, in order: those of its share that no layer before,
-    in any volume, has the digest of."""
-    counts = head.statement.volumes
-    start = sum(counts[: head.volume - 1])
-    end = start + counts[head.volume - 1]
+def shares(head: TrustedHead) -> list[list[Content]]:
+    """For each volume of the bundle the layers that it stores, in order: those of its share that
+    no layer before, in any volume, has the digest of."""
     seen = {layout.EMPTY_DIGEST}
-    share = []
-    for number, content in enumerate(head.contents[:end]):
-        if content.digest not in seen:
-            seen.add(content.digest)
-            if number >= start:
+    contents = iter(head.contents)
+    found = []
+    for count in head.statement.volumes:
+        share = []
+        for content in itertools.islice(contents, count):
+            if content.digest not in seen:
+                seen.add(content.digest)
                 share.append(content)
-    return share
+        found.append(share)
+    return found
 
 
 class ContentReader:
@@ -119,26 +122,26 @@ class ContentReader:
     def read(self, contents: Sequence[Content]) -> None:
         """Reads all layers and the end of the volume."""
         with ThreadPoolExecutor(_THREADS) as pool:
-            waiting: deque[Future[tuple[int, list[DamagedBlob]]]] = deque()
+            waiting: deque[_Batch] = deque()
             try:
                 for batch in _batches(contents):
                     if len(batch) == 1 and batch[0].layer.size > _SMALL:
                         self._settle(waiting, 0)
                         self._large(batch[0], pool)
                     else:
-                        data = self._take(batch)
-                        waiting.append(pool.submit(self._check, batch, data))
+                        work = pool.submit(self._check, batch, self._take(batch))
+                        waiting.append((batch, work))
                         self._settle(waiting, _AHEAD)
             finally:
                 self._settle(waiting, 0)
         self._reader.end()
 
-    def _settle(
-        self, waiting: deque[Future[tuple[int, list[DamagedBlob]]]], leave: int
-    ) -> None:
+    def _settle(self, waiting: deque[_Batch], leave: int) -> None:
         while len(waiting) > leave:
-            size, faults = waiting.popleft().result()
+            batch, work = waiting.popleft()
+            size, faults = work.result()
             self.stored += size
+            self._progress.advance(sum(c.layer.size for c in batch), batch[-1].name)
             for fault in faults:
                 self._damaged(fault)
 
@@ -152,9 +155,7 @@ class ContentReader:
             raise self._reader.truncated(cut.name)
         return memoryview(data)
 
-    def _check(
-        self, batch: Sequence[Content], data: memoryview
-    ) -> tuple[int, list[DamagedBlob]]:
+    def _check(self, batch: Sequence[Content], data: memoryview) -> tuple[int, list[DamagedBlob]]:
         """Checks and stores a batch of small layers; runs on a thread of the pool.
 
         Returns the bytes stored, and the layers that are damaged.
@@ -173,7 +174,6 @@ class ContentReader:
             else:
                 self._sink.put(digest, blob)
                 kept += size
-            self._progress.advance(size, content.name)
             at = end
         return kept, faults
 

@@ -118,9 +118,7 @@ def read(data: bytes, where: str) -> Statement:
     value = canonical.loads(data, where)
     reader = value.get("reader") if isinstance(value, dict) else None
     if isinstance(reader, int) and reader > FORMAT:
-        raise ReaderTooOld(
-            f"{where} asks for a reader of format {reader}; this one reads {FORMAT}"
-        )
+        raise ReaderTooOld(f"{where} asks for a reader of format {reader}; this one reads {FORMAT}")
     _exactly(value, _FIELDS, where)
     _exactly(value["root"], {"digest", "size"}, f"{where}: root")
     _exactly(value["totals"], _TOTALS, f"{where}: totals")

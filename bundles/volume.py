@@ -91,7 +91,9 @@ def header(name: str, size: int, mtime: int) -> bytes:
     block = b"".join(
         (
             name.encode("ascii").ljust(100, b"\0"),
-            b"0000644\0" b"0000000\0" b"0000000\0",
+            b"0000644\x00",
+            b"0000000\x00",
+            b"0000000\x00",
             b"%011o\0" % size,
             b"%011o\0" % mtime,
             b"        ",
@@ -144,9 +146,7 @@ class Reader:
 
     def truncated(self, entry: str) -> TruncatedVolume:
         """The refusal of a volume that ends within `entry`."""
-        return TruncatedVolume(
-            f"{self.label} ends within {entry}", volume=self.label, entry=entry
-        )
+        return TruncatedVolume(f"{self.label} ends within {entry}", volume=self.label, entry=entry)
 
     def skip(self, count: int, entry: str) -> None:
         """Passes over `count` bytes of `entry`."""

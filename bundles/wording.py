@@ -56,21 +56,15 @@ def _known_keys(schema: dict[str, Any], path: Path_) -> list[str]:
             for below in (
                 node.get("items")
                 if isinstance(part, int)
-                else node.get("properties", {}).get(
-                    part, node.get("additionalProperties")
-                ),
+                else node.get("properties", {}).get(part, node.get("additionalProperties")),
             )
             if isinstance(below, dict)
         ]
-    keys = (
-        key for node in _variants(schema, level) for key in node.get("properties", ())
-    )
+    keys = (key for node in _variants(schema, level) for key in node.get("properties", ()))
     return list(dict.fromkeys(keys))
 
 
-def _variants(
-    schema: dict[str, Any], nodes: list[dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def _variants(schema: dict[str, Any], nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     pending = list(nodes)
     while pending:
         node = pending.pop(0)
@@ -85,9 +79,7 @@ def _message(item: Any, value: object) -> str:
     kind, context = item["type"], item.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])
-    return _WORDS.get(kind, _plain)(
-        context | {"shown": _shown(value), "msg": item["msg"]}
-    )
+    return _WORDS.get(kind, _plain)(context | {"shown": _shown(value), "msg": item["msg"]})
 
 
 def _shown(value: object) -> str:

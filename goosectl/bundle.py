@@ -56,9 +56,7 @@ def lock(recipe: RecipePath) -> None:
     path = locks.path_for(recipe)
     locks.write(path, made)
     pins = [{"url": p.url, "digest": p.digest, "size": p.size} for p in made.pins]
-    out.result(
-        {"lock": str(path), "inputs": pins}, text=f"wrote {path}: {len(pins)} inputs pinned"
-    )
+    out.result({"lock": str(path), "inputs": pins}, text=f"wrote {path}: {len(pins)} inputs pinned")
 
 
 @app.command()
@@ -80,7 +78,7 @@ def build(
     from bundles import keys, plan
     from bundles import lock as locks
     from bundles import recipe as recipes
-    from bundles.sshsig import signature_length
+    from bundles.sshsig import BUNDLE, signature_length
 
     report = output.get()
     progress = report.progress()
@@ -95,7 +93,7 @@ def build(
     planned = plan.Plan(
         artifacts,
         draft,
-        [signature_length(signer.public) for signer in signers],
+        [signature_length(signer.public, BUNDLE) for signer in signers],
         sizes.parse(volume_size) if volume_size else None,
     )
     built = builder.build(planned, signers, out, progress)

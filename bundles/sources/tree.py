@@ -80,7 +80,5 @@ def _target(link: str, root: str, above: tuple[str, ...]) -> str:
             f"{link} is a link out of the tree, to {target}", hint=_LINK_HINT, file=link
         )
     if target in above:
-        raise SourceFault(
-            f"{link} is a link to a folder above itself", hint=_LINK_HINT, file=link
-        )
+        raise SourceFault(f"{link} is a link to a folder above itself", hint=_LINK_HINT, file=link)
     return target

@@ -71,9 +71,7 @@ class Downloads:
                     f" the lock pins {pin.digest} ({pin.size} bytes)"
                 )
         name = title.rsplit("/", 1)[-1]
-        return Artifact(
-            "file", title, (SourceFile(name, path.stat().st_size, 0o644, str(path)),)
-        )
+        return Artifact("file", title, (SourceFile(name, path.stat().st_size, 0o644, str(path)),))
 
     def _path(self, digest: str) -> Path:
         return self._folder / digests.hex_of(digest)
