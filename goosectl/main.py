@@ -1,0 +1,89 @@
+"""The one way in and the one way out of the command line.
+
+Nothing but `sys` is imported here: `goosectl --help` answers before any library is loaded, and
+every other command loads what it needs and no more (see `goosectl.frame`).
+
+Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 130 interrupted; 141 when the reader of
+stdout went away (what a shell reports of any program that SIGPIPE ended).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from goosectl import __version__
+
+#: Every noun: the module that holds its verbs, and what it is for.
+NOUNS = {
+    "key": ("goosectl.key", "Make and look at keys that sign or receive bundles."),
+    "bundle": ("goosectl.bundle", "Build, check and import signed bundles."),
+    "trust": ("goosectl.trust", "Say whose signatures count at this site."),
+    "store": ("goosectl.store", "Look at the content that was imported."),
+    "infra": ("goosectl.infra", "Check and show the site's machines and profiles."),
+    "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
+    "token": ("goosectl.token", "Issue and revoke boot tokens."),
+    "db": ("goosectl.db", "Bring the site's state database to this version."),
+    "serve": ("goosectl.serve", "Serve boot scripts, rendered files and content (as goosed does)."),
+}
+
+#: Accepted before the noun and anywhere after it, up to a `--`.
+FLAGS = {
+    "--json": "json",
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "-v": "verbose",
+    "--verbose": "verbose",
+}
+
+FLAGS_HELP = """\
+Every command also takes:
+  --json         One JSON object on stdout; an error is one on stderr.
+  -q, --quiet    Errors only.
+  -v, --verbose  The traceback of an error too.
+"""
+
+_USAGE = "Usage: goosectl [--json] [--quiet] [-v] NOUN VERB [ARGUMENT]..."
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code. No exception passes."""
+    args, flags = take_flags(sys.argv[1:] if argv is None else argv)
+    try:
+        if args and args[0] in ("-h", "--help"):
+            return _print(help_text())
+        if args and args[0] == "--version":
+            return _print(f"goosectl {__version__}\n")
+        from goosectl.frame import run
+
+        return run(args, flags)
+    except BaseException as error:
+        from goosectl.frame import fail
+
+        return fail(error, flags)
+
+
+def take_flags(argv: list[str]) -> tuple[list[str], set[str]]:
+    """The arguments without the flags that every command takes, and the flags."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    flags = {FLAGS[arg] for arg in argv[:end] if arg in FLAGS}
+    return [arg for arg in argv[:end] if arg not in FLAGS] + argv[end:], flags
+
+
+def help_text() -> str:
+    """The help of the whole command line."""
+    width = max(map(len, NOUNS))
+    nouns = "".join(f"  {noun:{width}}  {about}\n" for noun, (_, about) in NOUNS.items())
+    return (
+        f"{_USAGE}\n\n"
+        "Provision bare metal without internet: signed bundles in, installed machines out.\n\n"
+        f"Nouns:\n{nouns}\n{FLAGS_HELP}\n"
+        "`goosectl NOUN --help` lists a noun's verbs, `goosectl NOUN VERB --help` explains one.\n"
+        "GOOSE_HOME names the site's folder: store, state, trust, keys, profiles.\n"
+        "Shell completion: goosectl --install-completion. Version: goosectl --version.\n"
+    )
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return 0
