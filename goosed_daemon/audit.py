@@ -72,7 +72,10 @@ def events(state: State, *, mac: str | None = None, limit: int = 100) -> list[Ev
             " order by id desc limit ?",
             (*parameters, limit),
         )
-    return [Event(*row, json.loads(detail)) for *row, detail in reversed(rows)]
+    return [
+        Event(number, at, kind, actor, about, token, json.loads(detail))
+        for number, at, kind, actor, about, token, detail in reversed(rows)
+    ]
 
 
 def refusals(state: State, limit: int = 100) -> list[Refusal]:

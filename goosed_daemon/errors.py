@@ -37,6 +37,13 @@ class SettingWithoutEffect(BadSetting):
     default_hint = "unset it: this version would not do what it asks for"
 
 
+class CannotListen(DaemonError):
+    """The address to serve on cannot be had."""
+
+    code = "cannot-listen"
+    default_hint = "choose another with --listen, or stop what listens there (`ss -ltnp`)"
+
+
 class StateError(DaemonError):
     """The state database failed."""
 

@@ -9,12 +9,17 @@ from goosed_daemon.state.migrate import migrate
 from goosed_daemon.state.protocol import Row, State, Transaction
 from goosed_daemon.state.sqlite import SqliteState
 
-__all__ = ["Row", "State", "Transaction", "open_state"]
+__all__ = ["Row", "State", "Transaction", "connect", "open_state"]
+
+
+def connect(home: Home) -> State:
+    """The site's state as it is, whichever version wrote it."""
+    return SqliteState(home.state)
 
 
 def open_state(home: Home, now: datetime) -> State:
     """The site's state, migrated to this version. Raises `StateError` and its kinds."""
-    state = SqliteState(home.state)
+    state = connect(home)
     try:
         migrate(state, now)
     except BaseException:

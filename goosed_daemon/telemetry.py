@@ -1,0 +1,152 @@
+"""Every metric of the daemon, declared once.
+
+docs/metrics.md is generated from the table below. Label values are few by construction: route
+templates instead of paths, reason codes instead of messages, never a MAC, a name or a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE: str = CONTENT_TYPE_LATEST
+
+# Seconds. Fixed by the dashboards and alerts that read them.
+HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table."""
+
+    name: str
+    kind: type[Counter] | type[Gauge] | type[Histogram]
+    labels: tuple[str, ...]
+    text: str
+    buckets: tuple[float, ...] = ()
+
+
+HTTP_DURATION = Metric(
+    "http_server_duration_seconds",
+    Histogram,
+    ("service", "method", "route", "status_code"),
+    "Time from a request's headers to the last byte of its response.",
+    HTTP_BUCKETS,
+)
+BOOT_SCRIPTS = Metric(
+    "goosed_boot_scripts_total",
+    Counter,
+    ("outcome",),
+    "Boot scripts served: `install`, or the reason code for which the machine boots its disk.",
+)
+TOKENS = Metric(
+    "goosed_tokens_total",
+    Counter,
+    ("outcome", "reason"),
+    "Boot tokens `issued`, `offered` again, `claimed`, and `refused` with their reason code.",
+)
+PROGRESS = Metric(
+    "goosed_install_reports_total",
+    Counter,
+    ("step",),
+    "Reports of installers about their progress.",
+)
+STORE_BYTES = Metric(
+    "goosed_store_bytes_total",
+    Counter,
+    ("backend", "operation"),
+    "Bytes of content sent from a store; `cached` came from memory.",
+)
+STORE_SECONDS = Metric(
+    "goosed_store_operation_seconds",
+    Histogram,
+    ("backend", "operation"),
+    "Time that a store took to open a file's blobs.",
+    HTTP_BUCKETS,
+)
+PROFILES_VALID = Metric(
+    "goosed_profiles_valid",
+    Gauge,
+    (),
+    "1 while the infra profiles are valid, 0 while nothing is installed because they are not.",
+)
+
+METRICS = (
+    HTTP_DURATION,
+    BOOT_SCRIPTS,
+    TOKENS,
+    PROGRESS,
+    STORE_BYTES,
+    STORE_SECONDS,
+    PROFILES_VALID,
+)
+
+
+class Telemetry:
+    """The metrics of one daemon, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self._registry = CollectorRegistry() if registry is None else registry
+        self._metrics: dict[str, Any] = {}
+        self._children: dict[tuple[str, tuple[str, ...]], Any] = {}
+        for metric in METRICS:
+            more: dict[str, Any] = {"buckets": metric.buckets} if metric.buckets else {}
+            self._metrics[metric.name] = metric.kind(
+                metric.name, metric.text, metric.labels, registry=self._registry, **more
+            )
+
+    def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
+        """Adds `by` to a counter."""
+        self._child(metric, labels).inc(by)
+
+    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
+        """Adds an observation to a histogram."""
+        self._child(metric, labels).observe(seconds)
+
+    def set(self, metric: Metric, value: float, *labels: str) -> None:
+        """Sets a gauge."""
+        self._child(metric, labels).set(value)
+
+    def exposition(self) -> bytes:
+        """All metrics in the text format of Prometheus (`CONTENT_TYPE`)."""
+        return generate_latest(self._registry)
+
+    def _child(self, metric: Metric, labels: tuple[str, ...]) -> Any:
+        # A dictionary look-up is several times faster than labels(), which locks.
+        key = (metric.name, labels)
+        child = self._children.get(key)
+        if child is None:
+            parent = self._metrics[metric.name]
+            child = self._children[key] = parent.labels(*labels) if labels else parent
+        return child
+
+
+def reference() -> str:
+    """docs/metrics.md."""
+    rows = []
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
+        kind = metric.kind.__name__.lower()
+        rows.append(f"| `{metric.name}` | {kind} | {labels} | {metric.text} |")
+    buckets = ", ".join(f"{bucket:g}" for bucket in HTTP_BUCKETS)
+    return _PAGE.format(rows="\n".join(rows), buckets=buckets)
+
+
+_PAGE = """\
+# Metrics
+
+Generated from `goosed_daemon/telemetry.py`; do not edit.
+
+`GET /metrics` gives them in the text format of Prometheus. `service` is `goosed-bootd` for the
+routes that machines boot from and `goosed-api` for the others; `route` is the route's template,
+never the path that was asked for, and `unmatched` for paths that no route has.
+
+| name | kind | labels | what it says |
+|---|---|---|---|
+{rows}
+
+Histogram buckets, in seconds: {buckets}.
+"""
