@@ -87,7 +87,7 @@ def whole_app() -> typer.Typer:
     import typer
 
     app = typer.Typer(name="goosectl", rich_markup_mode=None, help=help_text())
-    for noun, (module, about) in NOUNS.items():
+    for noun, (_, about) in NOUNS.items():
         app.add_typer(load(noun), name=noun, help=about)
     return app
 

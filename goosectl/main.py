@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from goosectl import __version__
+from bundles import __version__
 
 #: Every noun: the module that holds its verbs, and what it is for.
 NOUNS = {
