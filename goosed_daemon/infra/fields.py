@@ -1,0 +1,249 @@
+"""The types of profile fields: text that cannot be mistaken for anything else.
+
+Profile text ends up in boot scripts, kernel command lines, kickstarts and shell, so none may hold a
+newline, a control or an invisible character. Each format still quotes what it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from bundles import layout
+from goosed_daemon.infra import mac
+
+T = TypeVar("T")
+_SPACES = re.compile(r"\s")
+
+
+def line(text: str) -> str:
+    """One line of visible characters. Raises ValueError."""
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > 4096:
+        raise ValueError("is longer than 4096 characters")
+    if not text.isprintable():
+        bad = next(c for c in text if not c.isprintable())
+        name = {"\n": "a newline", "\t": "a tab"}.get(bad, f"the character U+{ord(bad):04X}")
+        raise ValueError(f"contains {name}; only one line of visible characters is allowed")
+    if text != text.strip():
+        raise ValueError("begins or ends with a space")
+    return text
+
+
+def _form(pattern: str, what: str, *, secret: bool = False) -> Callable[[str], str]:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        line(text)
+        if not compiled.fullmatch(text):
+            shown = "this" if secret else repr(text[:60])
+            raise ValueError(f"{shown} is not {what}")
+        return text
+
+    return check
+
+
+def _hostname(text: str) -> str:
+    _host_form(text)
+    if len(text) > 253 or any(len(label) > 63 for label in text.split(".")):
+        raise ValueError(f"{text[:60]!r} is too long for a host name (RFC 1123, section 2.1)")
+    return text
+
+
+def _host_or_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return _hostname(text)
+
+
+def base_url(text: str) -> str:
+    """An absolute http or https URL without query, without its last slash. Raises ValueError."""
+    line(text)
+    if not _URL_FORM.fullmatch(text):
+        raise ValueError(f"{text!r} has characters that a URL cannot have")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is not a URL such as http://boot.example.org:8080")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError(f"{text!r} may hold only scheme, host, port and path")
+    _ = parts.port  # raises ValueError when it is none
+    return text.rstrip("/")
+
+
+def _content_path(text: str) -> str:
+    line(text)
+    try:
+        return layout.check_path(text, "path")
+    except layout.BadLayout as error:
+        raise ValueError(error.message.removeprefix("path: ")) from error
+
+
+def _kernel_argument(text: str) -> str:
+    line(text)
+    if '"' in text:
+        raise ValueError("contains a double quote; a value with spaces is quoted for you")
+    if not text.isascii():
+        raise ValueError("contains a character that is not ASCII")
+    if "${" in text:
+        raise ValueError("contains ${, which iPXE would expand")
+    words = text.split(" ")
+    if any(w in ("", "&&", "||", ";") or w.startswith("#") for w in words):
+        raise ValueError("contains a word that iPXE cannot pass on: two spaces, && || ; or #...")
+    if text.split("=")[0] in ("--", "---", "") or " " in text.split("=")[0]:
+        raise ValueError(f"{text!r} is not one kernel argument, such as quiet or mem=4G")
+    return text
+
+
+def _command(text: str) -> str:
+    line(text)
+    if text.startswith("%"):
+        raise ValueError("begins with %, which a kickstart takes for the end of its section")
+    return text
+
+
+def _uuid(text: str) -> str:
+    line(text)
+    try:
+        value = UUID(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a UUID") from None
+    if value.int in (0, (1 << 128) - 1):
+        raise ValueError(f"{text!r} is what firmware says when it has no UUID")
+    return str(value)
+
+
+def _address(kind: Callable[[str], T], what: str) -> Callable[[Any], T]:
+    def parse(text: Any) -> T:
+        if not isinstance(text, str):
+            raise ValueError(f"must be {what}")
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"{text[:60]!r} is not {what}") from None
+
+    return parse
+
+
+def _interface(text: str) -> IPv4Interface:
+    value = IPv4Interface(text if "/" in text else "")
+    network = value.network
+    ends = (network.network_address, network.broadcast_address)
+    if network.prefixlen < 31 and value.ip in ends:
+        raise ValueError
+    return value
+
+
+def _text(parse: Callable[[Any], Any]) -> Any:
+    """A type given as text in YAML and in the exported schema, parsed in between."""
+    return (
+        BeforeValidator(parse),
+        PlainSerializer(str, return_type=str),
+        WithJsonSchema({"type": "string"}),
+    )
+
+
+def one_or_more(value: object) -> object:
+    """A single value stands for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
+_host_form = _form(
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*",
+    "a host name",
+)
+_URL_FORM = re.compile(r"[A-Za-z0-9:/.\[\]_~%@+-]+")
+
+Line = Annotated[str, AfterValidator(line)]
+Name = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?",
+            "a name (lower-case letters, digits, dots and hyphens, at most 63)",
+        )
+    ),
+]
+Hostname = Annotated[str, AfterValidator(_hostname)]
+Host = Annotated[str, AfterValidator(_host_or_address)]
+Url = Annotated[str, AfterValidator(base_url)]
+ContentPath = Annotated[str, AfterValidator(_content_path)]
+KernelArgument = Annotated[str, AfterValidator(_kernel_argument)]
+Command = Annotated[str, AfterValidator(_command)]
+Mac = Annotated[str, AfterValidator(lambda text: mac.normalise(line(text)))]
+Uuid = Annotated[str, AfterValidator(_uuid)]
+Timezone = Annotated[
+    str,
+    AfterValidator(
+        _form(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", "a time zone, such as Europe/Berlin")
+    ),
+]
+Keyboard = Annotated[
+    str, AfterValidator(_form(r"[a-z]{2,8}(?:-[a-z0-9]+)*", "a keyboard, such as us or de"))
+]
+Language = Annotated[
+    str,
+    AfterValidator(_form(r"[a-z]{2,3}_[A-Z]{2}(?:\.UTF-8)?", "a locale, such as en_US.UTF-8")),
+]
+PasswordHash = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            r"\$(?:5|6|y|7|gy|2[aby])\$[./A-Za-z0-9$=,]{20,200}",
+            "a password hash of crypt(5); make one with `openssl passwd -6`",
+            secret=True,
+        )
+    ),
+]
+SshKey = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            r"(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)"
+            r"@openssh\.com) [A-Za-z0-9+/]{40,}={0,3}(?: [\x20-\x7e]+)?",
+            "an OpenSSH public key, such as `ssh-ed25519 AAAA... someone`",
+        )
+    ),
+]
+Package = Annotated[
+    str,
+    AfterValidator(
+        _form(r"-?(?:@\^?)?[A-Za-z0-9][A-Za-z0-9.+_:~*-]*", "a package or @group, -without it")
+    ),
+]
+UserName = Annotated[str, AfterValidator(_form(r"[a-z_][a-z0-9_-]{0,31}", "a user or group name"))]
+Device = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._:+@-]*(?:/[A-Za-z0-9._:+@-]+)*",
+            "a disk below /dev, such as sda, nvme0n1 or disk/by-id/...",
+        )
+    ),
+]
+Console = Annotated[
+    str, AfterValidator(_form(r"[a-zA-Z]+\d+(?:,\d+[neo]?\d?r?)?", "a console, as ttyS0,115200n8"))
+]
+VariableName = Annotated[
+    str,
+    AfterValidator(_form(r"[A-Z][A-Z0-9_]{0,63}", "a variable (capital letters, digits, _)")),
+]
+LabelName = Annotated[
+    str,
+    AfterValidator(_form(r"[a-z0-9](?:[a-z0-9._/-]{0,61}[a-z0-9])?", "a label name")),
+]
+Address = Annotated[IPv4Address, *_text(_address(IPv4Address, "an IPv4 address"))]
+AnyAddress = Annotated[IPv4Address | IPv6Address, *_text(_address(ip_address, "an IP address"))]
+Interface = Annotated[
+    IPv4Interface,
+    *_text(_address(_interface, "a host's IPv4 address with its prefix, such as 10.0.0.5/24")),
+]
+OneOrMore = BeforeValidator(one_or_more)
+AtLeastOne = Field(min_length=1)
