@@ -1,0 +1,80 @@
+#!/bin/busybox sh
+# /init of the guest that scripts/guest.py builds: it does with its rendered file what an
+# installer does (kernel arguments, one NIC, one fetch), and then what an attacker would (again).
+# shellcheck shell=dash
+set -f
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+dmesg -n 1 # keep the kernel's remarks out of what is printed here
+
+say() { echo "guest: $*"; }
+stop() {
+	say "$*"
+	say "power off"
+	poweroff -f
+}
+
+set +f
+for module in /modules/*.ko; do
+	[ ! -e "$module" ] || insmod "$module" || say "cannot load $module"
+done
+set -f
+
+file='' bootif=''
+read -r cmdline </proc/cmdline
+for word in $cmdline; do
+	case $word in
+	inst.ks=*) file=${word#inst.ks=} ;;
+	url=*) file=${word#url=} ;;
+	BOOTIF=*) bootif=${word#BOOTIF=} ;;
+	esac
+done
+say "started with BOOTIF=$bootif"
+[ -n "$file" ] || stop "failed: no inst.ks= and no url= on the kernel command line"
+
+# BOOTIF is the hardware type (01: Ethernet) and the address, with hyphens.
+mac=$(echo "${bootif#01-}" | tr 'A-F-' 'a-f:')
+nic=''
+set +f
+for card in /sys/class/net/*; do
+	[ "$(cat "$card/address")" != "$mac" ] || nic=${card##*/}
+done
+set -f
+[ -n "$nic" ] || stop "failed: no network card has the address '$mac'"
+
+cat >/tmp/lease <<'SCRIPT'
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ifconfig "$interface" "$ip" netmask "$subnet"
+[ -z "$router" ] || route add default gw "${router%% *}"
+SCRIPT
+chmod +x /tmp/lease
+ip link set "$nic" up
+udhcpc -q -n -i "$nic" -s /tmp/lease >/tmp/dhcp 2>&1 || stop "failed: no lease: $(cat /tmp/dhcp)"
+say "network is up on $nic $mac"
+
+say "first fetch begins"
+wget -q -O - -U goose-guest "$file"
+code=$?
+echo
+say "first fetch ends with wget exit code $code"
+
+# busybox wget hides the body of a refusal, so this is HTTP by hand. The pipe stays open until the
+# server has answered: a server may drop a client that closes its half early.
+rest=${file#http://}
+host=${rest%%/*}
+port=${host##*:}
+[ "$port" != "$host" ] || port=80
+mkfifo /tmp/request
+nc "${host%:*}" "$port" </tmp/request >/tmp/answer &
+exec 3>/tmp/request
+printf 'GET /%s HTTP/1.0\r\nHost: %s\r\nUser-Agent: goose-guest\r\n\r\n' "${rest#*/}" "$host" >&3
+wait $!
+say "second fetch begins"
+tr -d '\r' </tmp/answer
+echo
+say "second fetch ends"
+stop "done"

@@ -1,0 +1,165 @@
+"""One real machine: QEMU with real firmware that boots from a URL, and what its screen said.
+
+Always software emulation: where /dev/kvm exists it may still stop iPXE and OVMF dead. The machine's
+screen is its serial console; every line is kept, without the escapes that firmware paints with.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+Firmware = Literal["bios", "uefi"]
+
+OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+HOST = "10.0.2.2"  # where a guest of QEMU's user network finds this machine's 127.0.0.1
+
+# ECMA-48 control sequences, two-byte escapes, and the control characters that are not line ends.
+_ESCAPES = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_=>()][0B]?|[\x00-\x08\x0b-\x0c\x0e-\x1f]"
+)
+
+
+class Deadline(AssertionError):
+    """The machine did not do what was waited for in time. The message ends with its screen."""
+
+
+def plain(raw: bytes) -> str:
+    """What a terminal would have shown: no escapes, plain line ends."""
+    text = _ESCAPES.sub(b"", raw).decode(errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Machine:
+    """A running machine. A context manager: it never outlives its block.
+
+    `mac` is its first NIC's; `more_macs` add NICs of the same kind that boot nothing. `bootfile`
+    is the URL that its DHCP offer names. `scratch` is a folder of the test's own, for the UEFI
+    variables and the transcript.
+    """
+
+    def __init__(
+        self,
+        firmware: Firmware,
+        *,
+        mac: str,
+        bootfile: str,
+        scratch: Path,
+        memory_mb: int = 256,
+        more_macs: Sequence[str] = (),
+    ) -> None:
+        self._scratch = scratch
+        self._command = _command(firmware, mac, bootfile, scratch, memory_mb, more_macs)
+        self._raw = bytearray()
+        self._started = time.monotonic()
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert self._process.stdout is not None
+        self._output = self._process.stdout
+        os.set_blocking(self._output.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._output, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._read_some(0)
+        self._selector.close()
+        self._output.close()
+        (self._scratch / "screen.txt").write_text(self.screen)
+
+    @property
+    def screen(self) -> str:
+        """All that was printed so far."""
+        return plain(bytes(self._raw))
+
+    @property
+    def pid(self) -> int:
+        """The process of the machine."""
+        return self._process.pid
+
+    def wait_for(self, words: str, *, seconds: float) -> str:
+        """Wait until `words` are on the screen; returns all of it.
+
+        `seconds` count from the machine's start. Raises `Deadline`, also when it ends before.
+        """
+        while words not in self.screen:
+            alive = self._read_some(self._left(seconds, f"the words {words!r}"))
+            if not alive and words not in self.screen:
+                self._fail(f"the machine ended before it printed {words!r}")
+        return self.screen
+
+    def wait_for_end(self, *, seconds: float) -> str:
+        """Wait until the machine is off; returns its screen. Raises `Deadline`."""
+        while self._read_some(self._left(seconds, "the end")):
+            pass
+        code = self._process.wait(timeout=10)
+        if code != 0:
+            self._fail(f"QEMU ended with exit code {code}")
+        return self.screen
+
+    def _left(self, seconds: float, what: str) -> float:
+        left = self._started + seconds - time.monotonic()
+        if left <= 0:
+            self._fail(f"{seconds:g} seconds were not enough for {what}")
+        return left
+
+    def _read_some(self, seconds: float) -> bool:
+        """Take in what there is, waiting for it at most `seconds`; False once there is no more."""
+        if not self._selector.select(min(seconds, 1.0)):
+            return True
+        chunk = self._output.read(65536)
+        self._raw += chunk or b""
+        return chunk != b""
+
+    def _fail(self, message: str) -> None:
+        command = " ".join(map(str, self._command))
+        raise Deadline(f"{message}\n--- {command}\n--- its screen:\n{self.screen[-6000:]}")
+
+
+def _command(
+    firmware: Firmware,
+    mac: str,
+    bootfile: str,
+    scratch: Path,
+    memory_mb: int,
+    more_macs: Sequence[str],
+) -> list[str]:
+    command = ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "qemu64"]
+    command += ["-m", str(memory_mb), "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]
+    if firmware == "uefi":
+        variables = scratch / "uefi-variables.fd"
+        shutil.copyfile(OVMF_VARS, variables)
+        flash = "if=pflash,format=raw"
+        command += ["-drive", f"{flash},unit=0,readonly=on,file={OVMF_CODE}"]
+        command += ["-drive", f"{flash},unit=1,file={variables}"]
+    # No romfile: QEMU's default is iPXE for both kinds of firmware, and only that one is patched
+    # to the PCI ids of the device; with any named file SeaBIOS finds nothing to boot.
+    command += ["-netdev", f"user,id=n0,bootfile={bootfile}"]
+    command += ["-device", f"virtio-net-pci,netdev=n0,mac={mac},bootindex=1"]
+    for number, other in enumerate(more_macs, start=1):
+        command += ["-netdev", f"user,id=n{number}"]
+        command += ["-device", f"virtio-net-pci,netdev=n{number},mac={other},romfile="]
+    return command
