@@ -209,7 +209,9 @@ def _artifact(
         length += need
     manifests.append(_manifest(kind, title, group))
     if len(manifests) > 1:
-        index = layout.encode_index(kind, title, [descriptor for descriptor, _ in manifests])
+        # Without the title: oras takes a title for the name of a file, and wants names once.
+        children = [replace(descriptor, title=None) for descriptor, _ in manifests]
+        index = layout.encode_index(kind, title, children)
         descriptor = Descriptor(layout.INDEX_TYPE, kind, digests.of(index), len(index), title)
         entries.append((descriptor.digest, index))
     else:

@@ -171,11 +171,11 @@ class TrustedHead:
                 raise InconsistentBundle(f"{what} has artifacts of an unknown type: {kinds}")
             self._artifacts = children
         elif {(c.media_type, c.artifact_type, c.title) for c in children} != {
-            (layout.MANIFEST_TYPE, kind, artifact)
+            (layout.MANIFEST_TYPE, kind, None)
         }:
             raise InconsistentBundle(f"{what} holds more than the manifests of {artifact!r}")
         # A stack: the first child is next, and its own children come before the second.
-        self._expected.extend((child, child.title) for child in reversed(children))
+        self._expected.extend((child, artifact or child.title) for child in reversed(children))
 
     def _read_manifest(
         self, descriptor: Descriptor, artifact: str | None, data: bytes, what: str
