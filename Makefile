@@ -1,0 +1,57 @@
+# The commands a person types. `make` alone lists them.
+
+PYTHON ?= python3
+PYTEST_FLAGS ?=
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test test-stack tidy constraints generated lint bench parts clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+quickstart: $(READY) ## Build, sign, import and serve a bundle, and boot a machine from it
+	@scripts/quickstart.sh
+
+test: $(READY) ## Run all tests; as root, install the real parts they need first
+	@scripts/install-test-tools.sh
+	@python -m pytest $(PYTEST_FLAGS)
+
+test-stack: ## Run the tests that need the large servers (there are none yet)
+	@echo "There is no stack yet: every test is in \`make test\`."
+
+tidy: constraints generated ## Renew pins, sort, format, regenerate what is generated
+	@ruff check --fix --quiet .
+	@ruff format --quiet .
+
+constraints: $(READY) ## Renew constraints.txt and the other pins
+	@scripts/pin.sh
+
+generated: $(READY) ## Regenerate docs/cli.md and docs/errors.md
+	@python scripts/gendocs.py
+
+lint: $(READY) ## Check style, types, import contracts and shell scripts
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --config setup.cfg
+	shellcheck -x .ci/run $$(git ls-files '*.sh')
+
+bench: $(READY) ## Measure against peers: ratios of medians, paired in one run
+	@scripts/install-test-tools.sh
+	@python scripts/bench/run.py
+
+parts: ## Install the real parts that tests need (as root: sudo make parts)
+	@scripts/install-test-tools.sh
+
+clean: ## Remove what make made here; tools in the cache stay
+	rm -rf $(VENV) build dist quickstart *.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find bundles goosectl goosed_daemon scripts tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): constraints.txt setup.cfg pyproject.toml scripts/make-venv.sh
+	@scripts/make-venv.sh $(VENV)
+	@touch $@

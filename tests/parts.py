@@ -1,0 +1,113 @@
+"""The real parts that tests run against, and what happens where one is missing.
+
+A test asks for a part and gets its path. On a laptop without it the test skips and names the
+command that installs it; with CI=true it fails, so that nothing goes untested unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parent / "tools"
+INSTALL = "sudo make parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How to find a part, and what it comes from: a line of tests/tools/packages.txt or a tool."""
+
+    source: str
+    find: Callable[[], Path | None]
+
+
+def part(name: str) -> Path:
+    """The path of the part `name`; ends the test where this machine lacks it."""
+    found = PARTS[name].find()
+    if found is None:
+        why = f"{name} is missing (from {PARTS[name].source}): {INSTALL} installs it"
+        if in_ci():
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+    return found
+
+
+def in_ci() -> bool:
+    """Whether this run decides over a change, so that nothing may be left out."""
+    return os.environ.get("CI") == "true"
+
+
+def cache() -> Path:
+    """Where scripts/install-test-tools.sh keeps what it builds."""
+    if named := os.environ.get("GOOSE_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "goose"
+
+
+def _command(name: str) -> Callable[[], Path | None]:
+    # Debian keeps daemons in /usr/sbin, which is not on everyone's PATH.
+    search = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    return lambda: Path(found) if (found := shutil.which(name, path=search)) else None
+
+
+def _file(*patterns: str) -> Callable[[], Path | None]:
+    """The first readable file that matches one of `patterns`, the newest version first."""
+
+    def find() -> Path | None:
+        for pattern in patterns:
+            for path in sorted(Path("/").glob(pattern.removeprefix("/")), key=_version)[::-1]:
+                if os.access(path, os.R_OK):
+                    return path
+        return None
+
+    return find
+
+
+def _version(path: Path) -> list[tuple[int, str]]:
+    return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(path))]
+
+
+def _tool(name: str) -> Callable[[], Path | None]:
+    """A tool built from tests/tools/NAME, of exactly the version that is pinned there."""
+
+    def find() -> Path | None:
+        digest = hashlib.sha256((TOOLS / name / "go.sum").read_bytes()).hexdigest()[:12]
+        return next(cache().glob(f"tools/{name}-*-{digest}/{name}"), None)
+
+    return find
+
+
+_DI = "debian-installer-12-netboot-amd64|debian-installer-13-netboot-amd64"
+_DI_FILES = "/usr/lib/debian-installer/images/*/amd64/text/debian-installer/amd64"
+_KERNEL = "linux-image-cloud-amd64|linux-image-virtual"
+
+PARTS = {
+    "age": Part("age", _command("age")),
+    "busybox": Part("busybox-static", _command("busybox")),
+    "curl": Part("curl", _command("curl")),
+    "debian-installer initrd": Part(_DI, _file(f"{_DI_FILES}/initrd.gz")),
+    "debian-installer kernel": Part(_DI, _file(f"{_DI_FILES}/linux")),
+    "git": Part("git", _command("git")),
+    "ipxe.lkrn": Part("ipxe", _file("/usr/lib/ipxe/ipxe.lkrn", "/boot/ipxe.lkrn")),
+    "iPXE ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/pxe-virtio.rom")),
+    "iPXE UEFI ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/efi-virtio.rom")),
+    "kernel": Part(_KERNEL, _file("/boot/vmlinuz-*-cloud-amd64", "/boot/vmlinuz-*")),
+    "nginx": Part("nginx-light|nginx", _command("nginx")),
+    "oras": Part("tests/tools/oras", _tool("oras")),
+    "OVMF code": Part("ovmf", _file("/usr/share/OVMF/OVMF_CODE_4M.fd")),
+    "OVMF variables": Part("ovmf", _file("/usr/share/OVMF/OVMF_VARS_4M.fd")),
+    "qemu-img": Part("qemu-system-x86", _command("qemu-img")),
+    "qemu-system-x86_64": Part("qemu-system-x86", _command("qemu-system-x86_64")),
+    "shellcheck": Part("shellcheck", _command("shellcheck")),
+    "skopeo": Part("skopeo", _command("skopeo")),
+    "ssh-keygen": Part("openssh-client", _command("ssh-keygen")),
+    "strace": Part("strace", _command("strace")),
+    "tar": Part("tar", _command("tar")),
+}
