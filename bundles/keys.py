@@ -1,4 +1,4 @@
-"""Key files, as OpenSSH and age have them.
+"""Signing keys: Ed25519, in the files of OpenSSH (PROTOCOL.key).
 
 A signing key signs and an age key receives; one is never used for the other, and each reader here
 names the mistake when it meets the wrong kind.
@@ -8,63 +8,62 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import stat
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bundles import sshsig
+from bundles import agekey, keyfile, sshsig
 from bundles.errors import GooseError
-from bundles.sshsig import PublicKey, Signer
-from bundles.store import durable
+from bundles.keyfile import BadKey
+from bundles.sshkey import Fields, PublicKey, UnsupportedKey, WireError
+from bundles.sshsig import Signer
 
-__all__ = ["FileSigner", "Signer", "load_private", "load_public", "new_recipient", "new_signing"]
+__all__ = ["FileSigner", "Signer", "generate", "load_private", "load_public", "parse_public"]
 
-_AGE_SECRET = "AGE-SECRET-KEY-"
-_AGE_PUBLIC = "age1"
-
-
-class BadKey(GooseError):
-    """A file that should hold a key does not hold one of the right kind."""
-
-    code = "bad-key"
-
-
-class KeyExists(GooseError):
-    """A key would overwrite a file."""
-
-    code = "key-exists"
-    default_hint = "choose another name, or move the old key away first"
+_BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
+_CONTAINER = re.compile(_BEGIN + rb"\n([A-Za-z0-9+/=\n]+)-----END OPENSSH PRIVATE KEY-----\n*")
+_MAGIC = b"openssh-key-v1\x00"
+_NEW = "make one: goosectl key new NAME"
 
 
 class PassphraseNeeded(GooseError):
-    """A private key is protected by a passphrase that was not given, or is wrong."""
+    """A private key is protected by a passphrase, and none was given."""
 
     code = "passphrase-needed"
-    default_hint = "give the passphrase of the key"
+    default_hint = "run it on a terminal, where it can be asked for"
+
+
+class WrongPassphrase(GooseError):
+    """The passphrase given does not open the private key."""
+
+    code = "wrong-passphrase"
+    default_hint = "try again; nothing was signed"
 
 
 @dataclass(frozen=True, slots=True)
 class FileSigner:
-    """A private key from a file; see `sshsig.Signer`."""
+    """A private key that was read from a file; see `sshsig.Signer`."""
 
     private: Ed25519PrivateKey
 
     @property
     def public(self) -> PublicKey:
+        """The key that checks what it signs."""
         return PublicKey(self.private.public_key().public_bytes_raw())
 
-    def sign(self, data: bytes) -> bytes:
-        return self.private.sign(data)
+    def sign(self, message: bytes, namespace: str) -> bytes:
+        """The armored signature of `message` for `namespace`."""
+        return sshsig.assemble(message, namespace, self.public, self.private.sign)
 
 
-def new_signing(folder: Path, name: str, passphrase: str | None = None) -> tuple[Path, PublicKey]:
-    """Writes a new Ed25519 key to `folder`: NAME (0600) and NAME.pub, as ssh-keygen does.
+def generate(folder: Path, name: str, passphrase: str | None = None) -> tuple[Path, PublicKey]:
+    """Writes a new key to `folder`: NAME (0600) and NAME.pub with NAME as its comment.
 
-    Raises `KeyExists` or `BadKey`; then neither file is there.
+    Raises `KeyExists` or `KeyNotWritten`; then neither file is there.
     """
     private = Ed25519PrivateKey.generate()
     protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
@@ -75,145 +74,126 @@ def new_signing(folder: Path, name: str, passphrase: str | None = None) -> tuple
     )
     public = PublicKey(private.public_key().public_bytes_raw())
     path = folder / name
-    _write_pair(path, secret, folder / f"{name}.pub", f"{public.openssh} {name}\n".encode())
+    text = f"{public.openssh} {name}\n".encode()
+    keyfile.write_pair(path, secret, folder / f"{name}.pub", text)
     return path, public
 
 
-def new_recipient(folder: Path, name: str) -> tuple[Path, Path, str]:
-    """Writes a new age key to `folder`: NAME.agekey (0600) and NAME.agepub.
+def load_private(path: Path, ask: Callable[[Path], str] | None = None) -> FileSigner:
+    """The signing key at `path`; `ask` is called for its passphrase, when it has one.
 
-    Returns both paths and the recipient. Raises `KeyExists` or `BadKey`.
+    Raises `BadKey`, `KeyExposed`, `UnsupportedKey`, `PassphraseNeeded` or `WrongPassphrase`.
     """
-    from pyrage import x25519
-
-    identity = x25519.Identity.generate()
-    recipient = str(identity.to_public())
-    secret = f"# public key: {recipient}\n{identity}\n".encode()
-    paths = folder / f"{name}.agekey", folder / f"{name}.agepub"
-    _write_pair(paths[0], secret, paths[1], f"{recipient}\n".encode())
-    return *paths, recipient
-
-
-def load_private(path: Path, passphrase: str | None = None) -> FileSigner:
-    """The signing key at `path`.
-
-    Raises `BadKey`, also when others may read the file, or `PassphraseNeeded`.
-    """
-    data = _read(path)
-    if _AGE_SECRET.encode() in data:
-        raise BadKey(
-            f"{path} is an age key, which receives and cannot sign",
-            hint="sign with an SSH key: goosectl key new NAME",
-            file=str(path),
-        )
-    if os.stat(path).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadKey(f"{path} can be read by others", hint=f"run: chmod 600 {path}", file=str(path))
+    _, protected = _read_container(path, keyfile.read(path))  # a wrong kind is the first complaint
+    data = keyfile.read_secret(path)
+    passphrase = None
+    if protected:
+        if ask is None:
+            raise PassphraseNeeded(f"{path} is protected by a passphrase", file=str(path))
+        passphrase = ask(path).encode()
     try:
-        key = serialization.load_ssh_private_key(data, passphrase.encode() if passphrase else None)
+        key = serialization.load_ssh_private_key(data, passphrase)
     except (ValueError, TypeError) as error:
-        if "password" in str(error).lower() or (passphrase and b"OPENSSH PRIVATE KEY" in data):
-            raise PassphraseNeeded(
-                f"{path} is protected by a passphrase", file=str(path)
-            ) from error
-        raise BadKey(
-            f"{path} is not an OpenSSH private key",
-            hint="make one: goosectl key new NAME",
-            file=str(path),
-        ) from error
+        if protected:
+            raise WrongPassphrase(f"{path}: wrong passphrase", file=str(path)) from error
+        raise BadKey(f"{path} is damaged", hint=_NEW, file=str(path)) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise BadKey(
-            f"{path} is not an Ed25519 key",
-            hint="make one: goosectl key new NAME",
+            f"{path} only points to a key in a token, which cannot be used as a file",
+            hint="sign with ssh-keygen -Y sign, which talks to the token",
             file=str(path),
         )
     return FileSigner(key)
 
 
 def load_public(path: Path) -> tuple[PublicKey, str]:
-    """The public key at `path` (a .pub file) and its comment. Raises `BadKey`."""
-    data = _read(path)
-    if b"PRIVATE KEY" in data or _AGE_SECRET.encode() in data:
+    """The public key at `path` (a .pub file) and its comment. Raises `BadKey`, `UnsupportedKey`."""
+    data = keyfile.read(path)
+    if b"PRIVATE KEY" in data or agekey.is_secret(data):
         raise BadKey(
             f"{path} holds a private key",
             hint="give the public part, the .pub file",
             file=str(path),
         )
-    if data.startswith(_AGE_PUBLIC.encode()):
+    if agekey.is_recipient(data):
         raise BadKey(
-            f"{path} is an age recipient, which receives and cannot sign",
+            f"{path} is an age recipient: age keys receive, they never sign",
             hint="give the .pub file of a signing key",
             file=str(path),
         )
     try:
         return parse_public(data.decode())
-    except (UnicodeDecodeError, BadKey) as error:
+    except (UnicodeDecodeError, WireError) as error:
         hint = "give the .pub file of an Ed25519 key: one line that begins with ssh-ed25519"
-        raise BadKey(f"{path} is not a public key", hint=hint, file=str(path)) from error
+        raise BadKey(f"{path} is not a public key: {error}", hint=hint, file=str(path)) from error
 
 
 def parse_public(line: str) -> tuple[PublicKey, str]:
-    """The key and comment of a line ``ssh-ed25519 BASE64 [COMMENT]``. Raises `BadKey`."""
+    """The key and comment of a line ``ssh-ed25519 BASE64 [COMMENT]``.
+
+    Raises `WireError` or `UnsupportedKey`.
+    """
     words = line.strip().split(maxsplit=2)
-    if len(words) < 2 or "\n" in line.strip():
-        raise BadKey("not a public key line")
+    if len(words) < 2 or len(line.strip().splitlines()) > 1:
+        raise WireError("it is not one line of algorithm, key and comment")
     try:
-        key = sshsig.read_public(base64.b64decode(words[1], validate=True))
-    except (binascii.Error, sshsig.SignatureMalformed) as error:
-        raise BadKey(f"not an Ed25519 public key: {error}") from error
+        key = PublicKey.parse(base64.b64decode(words[1], validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise WireError(f"its key is not readable: {error}") from error
     if key.openssh != f"{words[0]} {words[1]}":
-        raise BadKey("the key's base64 is not in its one spelling")
+        raise WireError("its key is not of the algorithm or the spelling that it should be")
     return key, words[2] if len(words) > 2 else ""
 
 
 def describe(path: Path) -> dict[str, str | None]:
     """What the key file at `path` is: its `kind`, and `fingerprint` or `recipient`; no secret.
 
-    Raises `BadKey` or `PassphraseNeeded`.
+    Needs no passphrase. Raises `BadKey` or `UnsupportedKey`.
     """
-    data = _read(path)
-    if data.startswith(_AGE_PUBLIC.encode()):
-        return {"kind": "age recipient", "recipient": data.decode("ascii", "replace").strip()}
-    if _AGE_SECRET.encode() in data:
-        return {"kind": "age identity", "recipient": _recipient_of(path, data)}
+    data = keyfile.read(path)
+    if agekey.is_secret(data):
+        return {"kind": "private age key: receives", "recipient": agekey.recipient_of(path)}
+    if agekey.is_recipient(data):
+        return {"kind": "public age key: receives", "recipient": agekey.recipient_of(path)}
     if b"PRIVATE KEY" in data:
-        key, comment = load_private(path).public, ""
-        kind = "private signing key"
-    else:
-        key, comment = load_public(path)
-        kind = "public signing key"
-    return {"kind": kind, "fingerprint": key.fingerprint, "comment": comment or None}
+        key, protected = _read_container(path, data)
+        with_passphrase = "with" if protected else "without"
+        kind = f"private signing key {with_passphrase} passphrase"
+        return {"kind": kind, "fingerprint": key.fingerprint, "comment": None}
+    key, comment = load_public(path)
+    return {
+        "kind": "public signing key",
+        "fingerprint": key.fingerprint,
+        "comment": comment or None,
+    }
 
 
-def _recipient_of(path: Path, data: bytes) -> str:
-    from pyrage import IdentityError, x25519
-
-    lines = [line for line in data.decode("utf-8", "replace").splitlines() if line]
-    secrets = [line for line in lines if line.startswith(_AGE_SECRET)]
+def _read_container(path: Path, data: bytes) -> tuple[PublicKey, bool]:
+    """The public part of a private key file, and whether the private part has a passphrase."""
+    if agekey.is_secret(data):
+        raise BadKey(
+            f"{path} is an age key: age keys receive, they never sign",
+            hint=f"sign with a signing key; {_NEW}",
+            file=str(path),
+        )
+    if data.startswith((b"ssh-", b"sk-", b"ecdsa-")):
+        raise BadKey(
+            f"{path} is a public key, which cannot sign",
+            hint="give the private file: the same name without .pub",
+            file=str(path),
+        )
+    if not (found := _CONTAINER.fullmatch(data)):
+        raise BadKey(f"{path} is not an OpenSSH private key", hint=_NEW, file=str(path))
     try:
-        return str(x25519.Identity.from_str(secrets[0]).to_public())
-    except (IdentityError, IndexError) as error:
-        raise BadKey(f"{path} is not a whole age identity", file=str(path)) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadKey(f"{path}: {error.strerror}", file=str(path)) from error
-
-
-def _write_pair(secret_path: Path, secret: bytes, public_path: Path, public: bytes) -> None:
-    """Writes both files, or neither; the secret last, for it cannot be made again."""
-    for path in (secret_path, public_path):
-        if path.exists():
-            raise KeyExists(f"{path} is already there", file=str(path))
-    try:
-        secret_path.parent.mkdir(parents=True, exist_ok=True)
-        durable.replace_file(public_path, public)
-        try:
-            durable.replace_file(secret_path, secret, 0o600)
-        except OSError:
-            public_path.unlink()
-            raise
-    except OSError as error:
-        raise BadKey(f"{error.filename}: {error.strerror}", hint="choose another --out") from error
+        body = base64.b64decode(found[1].replace(b"\n", b""), validate=True)
+        fields = Fields(body)
+        if fields.take(len(_MAGIC)) != _MAGIC:
+            raise WireError("it is not of version 1")
+        cipher, _, _ = fields.string(), fields.string(), fields.string()
+        if fields.uint32() != 1:
+            raise WireError("it does not hold one key")
+        return PublicKey.parse(fields.string()), cipher != b"none"
+    except UnsupportedKey as error:
+        raise UnsupportedKey(f"{path}: {error.message}", file=str(path)) from error
+    except ValueError as error:
+        raise BadKey(f"{path} is damaged: {error}", hint=_NEW, file=str(path)) from error

@@ -1,8 +1,9 @@
 """SSH signatures: made and checked so that ``ssh-keygen -Y`` takes ours and we take its.
 
-Source: OpenSSH, PROTOCOL.sshsig. Everything here takes bytes and does no I/O. Ed25519 only: it is
-what `goosectl key new` makes and what every OpenSSH since 6.5 has; any other algorithm is refused
-by name.
+Source: OpenSSH, PROTOCOL.sshsig. Everything here takes bytes, never paths, and does no I/O. Where
+the protocol leaves room this reader takes one spelling only, so that no signature has a second
+form: the armor is byte for byte the one that ssh-keygen writes, and the reserved field, which no
+signature covers, is empty.
 
 The namespace says what kind of document is signed, so that a signature of one kind never passes
 for another.
@@ -13,37 +14,35 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from bundles.errors import GooseError
+from bundles.sshkey import Fields, PublicKey, WireError, string
 
 BUNDLE = "goose-bundle@v1"
 VOLUMES = "goose-volumes@v1"
 TRUST = "goose-trust@v1"
 RECEIPT = "goose-receipt@v1"
 INSTALL = "goose-install@v1"
-NAMESPACES = (BUNDLE, VOLUMES, TRUST, RECEIPT, INSTALL)
+NAMESPACES = (BUNDLE, INSTALL, RECEIPT, TRUST, VOLUMES)
 
-ALGORITHM = b"ssh-ed25519"
+MAX_SIGNATURE = 16 * 1024  # bytes of an armored signature; an Ed25519 one has about 300
+
 _MAGIC = b"SSHSIG"
 _VERSION = 1
-_HASHES = {b"sha256": hashlib.sha256, b"sha512": hashlib.sha512}
-_HASH = b"sha512"
+_HASHES = {"sha256": hashlib.sha256, "sha512": hashlib.sha512}
+_HASH = "sha512"  # ssh-keygen's default
 _BEGIN, _END = b"-----BEGIN SSH SIGNATURE-----\n", b"-----END SSH SIGNATURE-----\n"
 _WIDTH = 70  # characters of a line, as ssh-keygen writes
-_MAX = 64 * 1024  # bytes of an armored signature
 
 
 class SignatureMalformed(GooseError):
-    """A signature is not of the SSHSIG form, or of an algorithm that is not taken."""
+    """A signature is not of the one form that an SSH signature has."""
 
     code = "signature-malformed"
-    default_hint = "get the signature again; ssh-keygen -Y sign with an Ed25519 key makes one"
+    default_hint = "it was damaged on its way: get the signature again"
 
 
 class SignatureInvalid(GooseError):
@@ -60,142 +59,121 @@ class WrongNamespace(GooseError):
     default_hint = "do not use it: someone passes one kind of document off as another"
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """An Ed25519 public key. `raw` is its 32 bytes (RFC 8032)."""
-
-    raw: bytes
-
-    @property
-    def wire(self) -> bytes:
-        """The key as SSH sends it (RFC 8709, section 4)."""
-        return _string(ALGORITHM) + _string(self.raw)
-
-    @property
-    def openssh(self) -> str:
-        """The line of a .pub file, without comment."""
-        return f"{ALGORITHM.decode()} {base64.b64encode(self.wire).decode()}"
-
-    @property
-    def fingerprint(self) -> str:
-        """``SHA256:...`` as ssh-keygen -l prints it."""
-        return fingerprint(self.wire)
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """A parsed signature; nothing about it is checked yet."""
-
-    key: PublicKey
-    namespace: str
-    hash_algorithm: bytes
-    blob: bytes  # the 64 bytes of Ed25519
-
-
 class Signer(Protocol):
-    """Holds a private key, or knows who does."""
+    """Holds a private key, or knows a program or a token that does."""
 
     @property
     def public(self) -> PublicKey:
         """The key that checks what it signs."""
 
-    def sign(self, data: bytes) -> bytes:
-        """The 64-byte Ed25519 signature of `data`."""
+    def sign(self, message: bytes, namespace: str) -> bytes:
+        """The armored signature of `message` for `namespace`; see `assemble`."""
 
 
-def fingerprint(data: bytes) -> str:
-    """``SHA256:`` and the unpadded base64 of the SHA-256 of `data`."""
-    text = base64.b64encode(hashlib.sha256(data).digest()).decode()
-    return "SHA256:" + text.rstrip("=")
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a signature says of itself; only `check` makes it true."""
+
+    key: PublicKey
+    namespace: str
+    hash_algorithm: str
+    value: bytes  # as `PublicKey.decode_signature` gives it
+
+    def check(self, message: bytes, namespace: str) -> None:
+        """Raises `WrongNamespace` or `SignatureInvalid` unless it is the key's over `message`."""
+        if self.namespace != namespace:
+            raise WrongNamespace(
+                f"the signature by {self.key.fingerprint} is for {self.namespace!r},"
+                f" not for {namespace!r}",
+                fingerprint=self.key.fingerprint,
+            )
+        if not self.key.has_signed(_signed(message, namespace, self.hash_algorithm), self.value):
+            raise SignatureInvalid(
+                f"the signature by {self.key.fingerprint} does not match what it came with",
+                fingerprint=self.key.fingerprint,
+            )
 
 
 def sign(message: bytes, signer: Signer, namespace: str) -> bytes:
-    """The armored signature of `message` by `signer` for `namespace`."""
-    signed = _signed_data(message, namespace.encode(), _HASH)
-    return _armor(signer.public, namespace.encode(), signer.sign(signed))
+    """The armored signature of `message` by `signer` for `namespace`.
+
+    It is checked before it is given out: a signer may be a program, or a chip that fails. Raises
+    what `verify` raises, and what the signer does.
+    """
+    armored = signer.sign(message, namespace)
+    if (key := verify(message, armored, namespace)) != signer.public:
+        raise SignatureInvalid(
+            f"asked for a signature by {signer.public.fingerprint}, got one by {key.fingerprint}",
+            hint="the signing program used another key than the one it was told",
+        )
+    return armored
+
+
+def assemble(
+    message: bytes, namespace: str, key: PublicKey, primitive: Callable[[bytes], bytes]
+) -> bytes:
+    """The armored signature of whoever can compute `primitive`, the plain signature of `key`."""
+    return _armor(key, namespace, primitive(_signed(message, namespace, _HASH)))
 
 
 def signature_length(key: PublicKey, namespace: str) -> int:
     """Bytes of an armored signature by `key`: the same for every message."""
-    return len(_armor(key, namespace.encode(), bytes(64)))
+    return len(_armor(key, namespace, bytes(key.signature_size)))
 
 
 def verify(message: bytes, armored: bytes, namespace: str) -> PublicKey:
     """The key that signed `message` for `namespace`.
 
-    Whether that key may sign is not asked here. Raises `SignatureMalformed`, `WrongNamespace` or
-    `SignatureInvalid`.
+    Whether that key may sign is not asked here; `TrustRoot.authorise` does. Raises
+    `SignatureMalformed`, `UnsupportedKey`, `WrongNamespace` or `SignatureInvalid`.
     """
     signature = parse(armored)
-    if signature.namespace != namespace:
-        raise WrongNamespace(
-            f"the signature by {signature.key.fingerprint} is for {signature.namespace!r},"
-            f" not for {namespace!r}"
-        )
-    signed = _signed_data(message, namespace.encode(), signature.hash_algorithm)
-    try:
-        Ed25519PublicKey.from_public_bytes(signature.key.raw).verify(signature.blob, signed)
-    except InvalidSignature as error:
-        raise SignatureInvalid(
-            f"the signature by {signature.key.fingerprint} does not match what it came with"
-        ) from error
+    signature.check(message, namespace)
     return signature.key
 
 
 def parse(armored: bytes) -> Signature:
-    """What an armored signature says. Raises `SignatureMalformed`."""
-    body = _dearmor(armored)
-    if not body.startswith(_MAGIC):
-        raise SignatureMalformed("the signature does not begin with SSHSIG")
-    fields = _Fields(body[len(_MAGIC) :])
+    """What an armored signature says. Raises `SignatureMalformed` or `UnsupportedKey`."""
+    try:
+        return _read(_dearmor(armored))
+    except WireError as error:
+        raise SignatureMalformed(f"the signature is malformed: {error}") from error
+
+
+def _read(body: bytes) -> Signature:
+    fields = Fields(body)
+    if fields.take(len(_MAGIC)) != _MAGIC:
+        raise WireError("it does not begin with SSHSIG")
     if (version := fields.uint32()) != _VERSION:
-        raise SignatureMalformed(f"the signature has version {version}, not {_VERSION}")
-    key = read_public(fields.string())
+        raise WireError(f"it has version {version}, not {_VERSION}")
+    key_wire = fields.string()
     namespace, reserved, hashed = fields.string(), fields.string(), fields.string()
-    inner = _Fields(fields.string())
+    value_wire = fields.string()
     fields.end()
     if reserved:
-        raise SignatureMalformed("the signature's reserved field is not empty")
-    if hashed not in _HASHES:
-        raise SignatureMalformed(f"the signature uses the hash {hashed!r}")
-    algorithm, blob = inner.string(), inner.string()
-    inner.end()
-    if algorithm != ALGORITHM or len(blob) != 64:
-        raise SignatureMalformed(f"the signature's algorithm is {algorithm!r}, not {ALGORITHM!r}")
+        raise WireError("its reserved field is not empty")
     try:
-        text = namespace.decode()
+        namespace_text, hash_text = namespace.decode("ascii"), hashed.decode("ascii")
     except UnicodeDecodeError as error:
-        raise SignatureMalformed("the signature's namespace is not UTF-8") from error
-    if not text:
-        raise SignatureMalformed("the signature's namespace is empty")
-    return Signature(key, text, hashed, blob)
+        raise WireError("its namespace or hash is not ASCII") from error
+    if not namespace_text.isprintable() or not namespace_text:
+        raise WireError(f"its namespace is {namespace_text!r}")
+    if hash_text not in _HASHES:
+        raise WireError(f"its hash is {hash_text!r}, which the protocol does not have")
+    key = PublicKey.parse(key_wire)
+    return Signature(key, namespace_text, hash_text, key.decode_signature(value_wire))
 
 
-def read_public(wire: bytes) -> PublicKey:
-    """The key in SSH's encoding. Raises `SignatureMalformed` for other algorithms."""
-    fields = _Fields(wire)
-    algorithm = fields.string()
-    if algorithm != ALGORITHM:
-        raise SignatureMalformed(
-            f"the key's algorithm is {algorithm.decode('ascii', 'replace')!r}; only"
-            f" {ALGORITHM.decode()} is taken",
-            hint="make an Ed25519 key: goosectl key new NAME",
-        )
-    raw = fields.string()
-    fields.end()
-    if len(raw) != 32:
-        raise SignatureMalformed(f"an Ed25519 key has 32 bytes, this one {len(raw)}")
-    return PublicKey(raw)
+def _signed(message: bytes, namespace: str, hash_algorithm: str) -> bytes:
+    """What is really signed (PROTOCOL.sshsig, "Signed Data, of which the signature goes...")."""
+    digest = _HASHES[hash_algorithm](message).digest()
+    hashed = string(hash_algorithm.encode()) + string(digest)
+    return _MAGIC + string(namespace.encode()) + string(b"") + hashed
 
 
-def _signed_data(message: bytes, namespace: bytes, hashed: bytes) -> bytes:
-    digest = _HASHES[hashed](message).digest()
-    return _MAGIC + _string(namespace) + _string(b"") + _string(hashed) + _string(digest)
-
-
-def _armor(key: PublicKey, namespace: bytes, blob: bytes) -> bytes:
-    body = _MAGIC + _VERSION.to_bytes(4, "big") + _string(key.wire) + _string(namespace)
-    body += _string(b"") + _string(_HASH) + _string(_string(ALGORITHM) + _string(blob))
+def _armor(key: PublicKey, namespace: str, value: bytes) -> bytes:
+    body = _MAGIC + _VERSION.to_bytes(4, "big") + string(key.wire) + string(namespace.encode())
+    body += string(b"") + string(_HASH.encode()) + string(key.encode_signature(value))
     return _enclose(body)
 
 
@@ -206,47 +184,16 @@ def _enclose(body: bytes) -> bytes:
 
 
 def _dearmor(armored: bytes) -> bytes:
-    """The body; there is one armor for it, so that no signature has two spellings."""
-    if len(armored) > _MAX:
-        raise SignatureMalformed(f"the signature has {len(armored)} bytes; at most {_MAX}")
+    """What the armor holds, when it is the one armor that this has."""
+    if len(armored) > MAX_SIGNATURE:
+        raise WireError(f"it has {len(armored)} bytes; at most {MAX_SIGNATURE} are read")
     if not armored.startswith(_BEGIN) or not armored.endswith(_END):
-        raise SignatureMalformed("the signature is not enclosed in BEGIN and END SSH SIGNATURE")
+        raise WireError("it does not begin and end with the lines of an SSH signature")
     text = armored[len(_BEGIN) : -len(_END)].replace(b"\n", b"")
-    if not re.fullmatch(rb"[A-Za-z0-9+/]*={0,2}", text):
-        raise SignatureMalformed("the signature is not base64")
     try:
         body = base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise SignatureMalformed(f"the signature is not base64: {error}") from error
+        raise WireError(f"it is not base64: {error}") from error
     if _enclose(body) != armored:
-        raise SignatureMalformed("the signature is not laid out as ssh-keygen writes it")
+        raise WireError("it is not laid out as ssh-keygen writes it")
     return body
-
-
-def _string(data: bytes) -> bytes:
-    """RFC 4251, section 5: a length in four bytes, then the bytes."""
-    return len(data).to_bytes(4, "big") + data
-
-
-class _Fields:
-    """Reads the fields of RFC 4251, section 5."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def uint32(self) -> int:
-        if len(self._data) < 4:
-            raise SignatureMalformed("the signature ends within a field")
-        number, self._data = int.from_bytes(self._data[:4], "big"), self._data[4:]
-        return number
-
-    def string(self) -> bytes:
-        length = self.uint32()
-        if len(self._data) < length:
-            raise SignatureMalformed("the signature ends within a field")
-        field, self._data = self._data[:length], self._data[length:]
-        return field
-
-    def end(self) -> None:
-        if self._data:
-            raise SignatureMalformed("something follows the last field of the signature")

@@ -32,15 +32,15 @@ def store() -> LocalStore:
 
 def trust_root() -> TrustRoot:
     """The site's trust root. Raises `NoTrustRoot`."""
-    from bundles.trust import Trust
+    from bundles.truststore import TrustStore
 
-    return Trust.open(home().trust).root
+    return TrustStore(home().trust).root()
 
 
 def authority_or_any() -> tuple[Authority, bool]:
     """The site's trust root and True; where there is none, one that takes any good signature
     and False, for looking only."""
-    from bundles.trust import NoTrustRoot
+    from bundles.truststore import NoTrustRoot
 
     try:
         return trust_root(), True

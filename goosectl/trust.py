@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,8 @@ from bundles.errors import UsageError
 from goosectl import output, site
 
 if TYPE_CHECKING:
-    from bundles.trust import TrustRoot
+    from bundles.sshkey import PublicKey
+    from bundles.trust import TrustedSigner, TrustRoot
 
 app = typer.Typer(help="Say whose signatures count at this site.", no_args_is_help=True)
 
@@ -19,44 +21,57 @@ app = typer.Typer(help="Say whose signatures count at this site.", no_args_is_he
 @app.command()
 def init(
     signer: Annotated[
-        list[Path], typer.Option(metavar="FILE.pub", help="A signer's public key; repeatable.")
+        list[str],
+        typer.Option(
+            metavar="[NAME=]FILE.pub",
+            help="A signer's public key; repeatable. Named as its comment says, or NAME.",
+        ),
     ],
-    threshold: Annotated[int, typer.Option(help="How many signers must have signed.")] = 1,
+    threshold: Annotated[
+        int, typer.Option(metavar="N", help="How many of the signers must sign.")
+    ] = 1,
     fingerprint: Annotated[
-        str | None, typer.Option(metavar="SHA256:...", help="Pin only a root that has this one.")
+        str | None,
+        typer.Option(metavar="SHA256:...", help="Pin the root with this fingerprint, or none."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Pin without asking.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the fingerprint, pin nothing.")
+        bool, typer.Option("--dry-run", help="Show signers and fingerprint, pin nothing.")
     ] = False,
 ) -> None:
     """Pin the site's first trust root.
 
-    The fingerprint follows from the public keys and the threshold: the release engineer learns
-    the same one with --dry-run and tells it to the site by another way than the keys.
+    Its fingerprint follows from the keys, their names and the threshold, in whatever order they
+    are given. The release engineer learns it with --dry-run and tells it to the site by another
+    way than the keys take; there --fingerprint compares.
 
-    Example: goosectl trust init --signer release.pub --fingerprint SHA256:...
+    Examples:
+
+    goosectl trust init --signer release.pub --dry-run
+
+    goosectl trust init --signer release.pub --fingerprint SHA256:...
+
+    goosectl trust init --signer anna=a.pub --signer ben=b.pub --threshold 2
     """
-    from bundles import keys, trust
+    from bundles import trust
+    from bundles.truststore import TrustStore
 
     out = output.get()
-    root = trust.first([keys.load_public(path) for path in signer], threshold)
-    facts = _facts(root)
-    text = _text(root)
+    root = trust.first([_load(text) for text in signer], threshold)
     if dry_run:
-        out.result(facts, text=text)
+        out.result(_facts(root), text=_text(root))
         return
-    if fingerprint is not None:
-        if fingerprint != root.fingerprint:
-            raise trust.WrongFingerprint(
-                f"these signers and threshold have {root.fingerprint}, not {fingerprint}"
+    store = TrustStore(site.home().trust)
+    store.require_none()
+    if fingerprint is None:
+        out.note(_text(root))
+        if not out.confirm(f"Pin the trust root {root.fingerprint}?", yes=yes):
+            raise UsageError(
+                "nothing was pinned", hint="ask the release engineer for the fingerprint"
             )
-    else:
-        out.note(text)
-        if not out.confirm("Pin this trust root?", yes=yes):
-            raise UsageError("nothing was pinned")
-    path = trust.init(site.home().trust, root)
-    out.result({**facts, "file": str(path)}, text=f"pinned {root.fingerprint} in {path}")
+    store.pin(root, fingerprint or root.fingerprint)
+    facts = {**_facts(root), "file": str(store.path)}
+    out.result(facts, text=f"pinned {root.fingerprint} in {store.path}")
 
 
 @app.command()
@@ -87,8 +102,20 @@ def export(
     try:
         out.write_text(text)
     except OSError as error:
-        raise UsageError(f"{out}: {error.strerror}") from error
+        raise UsageError(f"{out}: {error.strerror}", hint="choose another --out") from error
     report.result({"file": str(out)}, text=f"wrote {out}")
+
+
+# A file whose name has an equals sign can be given as ./FILE.
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._@:+-]*)=(.+)")
+
+
+def _load(text: str) -> tuple[PublicKey, str]:
+    from bundles import keys
+
+    named = _NAMED.fullmatch(text)
+    key, comment = keys.load_public(Path(named[2] if named else text))
+    return key, named[1] if named else comment
 
 
 def _facts(root: TrustRoot) -> dict[str, object]:
@@ -96,6 +123,7 @@ def _facts(root: TrustRoot) -> dict[str, object]:
         "fingerprint": root.fingerprint,
         "version": root.version,
         "threshold": root.threshold,
+        "thresholds": dict(root.thresholds),
         "signers": [
             {
                 "name": signer.name,
@@ -110,9 +138,19 @@ def _facts(root: TrustRoot) -> dict[str, object]:
 
 
 def _text(root: TrustRoot) -> str:
+    count = len(root.signers)
     lines = [
-        f"trust root {root.fingerprint} (version {root.version},"
-        f" {root.threshold} of {len(root.signers)} must sign)"
+        f"trust root {root.fingerprint}",
+        f"version {root.version}; {root.threshold} of {count} must sign",
     ]
-    lines += [f"  {signer.name}  {signer.key.fingerprint}" for signer in root.signers]
+    lines += [f"  {needed} for {name}" for name, needed in sorted(root.thresholds.items())]
+    for signer in root.signers:
+        lines.append(f"  {signer.name}  {signer.key.fingerprint}")
+        lines.append(f"    for {', '.join(signer.namespaces)}{_validity(signer)}")
     return "\n".join(lines)
+
+
+def _validity(signer: TrustedSigner) -> str:
+    start = f" from {signer.valid_after}" if signer.valid_after else ""
+    end = f" until {signer.valid_before}" if signer.valid_before else ""
+    return start + end

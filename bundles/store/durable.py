@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -32,18 +33,55 @@ def sync_folder(folder: Path) -> None:
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Puts `data` at `path` in one step: whoever looks sees the old file or the new one, whole,
     also after a power loss. A file of mode 0600 is never readable by others in between."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary = _temporary(path)
     try:
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _write_out(temporary, data, mode)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def create_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
+    """Puts new files, each with its mode, under names that are free: all of them, or none.
+
+    Raises OSError; FileExistsError names the one that was there, which is left as it is. A power
+    loss may leave the first few, each of them whole.
+    """
+    made: list[Path] = []
+    try:
+        for path, (data, mode) in files.items():
+            temporary = _temporary(path)
+            try:
+                _write_out(temporary, data, mode)
+                # Unlike a rename, a link never takes the place of another file.
+                os.link(temporary, path)
+            except FileExistsError as error:
+                raise FileExistsError(error.errno, error.strerror, str(path)) from error
+            finally:
+                temporary.unlink(missing_ok=True)
+            made.append(path)
+        for folder in {path.parent for path in files}:
+            sync_folder(folder)
+    except BaseException:
+        for path in made:
+            path.unlink()
+        raise
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _write_out(path: Path, data: bytes, mode: int) -> None:
+    """A whole, durable file; one that an earlier run left behind, with whatever mode, goes."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

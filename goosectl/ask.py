@@ -1,0 +1,32 @@
+"""What only a person can tell."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+
+from bundles.errors import UsageError
+from bundles.keys import PassphraseNeeded
+
+
+def passphrase_of(path: Path) -> str:
+    """The passphrase of the private key at `path`, asked for on the terminal.
+
+    Raises `PassphraseNeeded` where there is none.
+    """
+    if not sys.stdin.isatty():
+        raise PassphraseNeeded(f"{path} is protected by a passphrase", file=str(path))
+    return getpass.getpass(f"Passphrase of {path}: ")
+
+
+def new_passphrase() -> str:
+    """A passphrase for a new key, asked for twice. Raises `UsageError`."""
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to be asked for a passphrase", hint="use a terminal")
+    first = getpass.getpass("Passphrase for the new key: ")
+    if not first:
+        raise UsageError("the passphrase is empty", hint="leave out --passphrase for none")
+    if getpass.getpass("The same again: ") != first:
+        raise UsageError("the two passphrases differ", hint="nothing was written; run it again")
+    return first
