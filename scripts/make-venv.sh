@@ -29,5 +29,9 @@ fi
 say "installing what constraints.txt pins into $venv"
 "$python" -m venv --clear "$venv"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet --no-input)
-"${pip[@]}" install --only-binary :all: --require-hashes -r "$here/constraints.txt"
-"${pip[@]}" install --no-deps --no-build-isolation --no-index -e "$here"
+# What comes as source (pykickstart) is built by the pinned setuptools, not by the newest one that
+# isolated builds would fetch; so setuptools goes first.
+awk '/^[^ #]/ { on = /^setuptools==/ } on' "$here/constraints.txt" >"$venv/setuptools.txt"
+"${pip[@]}" install --only-binary :all: --require-hashes -r "$venv/setuptools.txt"
+"${pip[@]}" install --no-build-isolation --require-hashes -r "$here/constraints.txt"
+"${pip[@]}" install --no-build-isolation --no-deps --no-index -e "$here"
