@@ -1,0 +1,135 @@
+"""Does the target release itself accept what is rendered for a machine?
+
+Kickstarts are read by pykickstart, the parser that Anaconda uses, with the commands of the very
+release. Preseeds are read by `debconf-set-selections --checkonly` where debconf is installed, and
+by a checker of our own that knows the form of the lines.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from goosed_daemon.infra.load import Infra
+from goosed_daemon.infra.models import Machine, OSProfile
+from goosed_daemon.render import ipxe, kickstart, preseed
+from goosed_daemon.render.context import BootContext
+from goosed_daemon.render.quoting import Unquotable
+
+PLACEHOLDER = "placeholder"  # in the place of a token and of what only a running daemon knows
+_TYPES = "string|boolean|select|multiselect|note|password|text|title|error"
+_PRESEED_LINE = re.compile(rf"\S+ [a-zA-Z0-9/._+-]+ (?:{_TYPES})(?: .*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the target release would refuse in a machine's rendered file."""
+
+    machine: str
+    profile: str
+    release: str
+    line: int | None  # of the rendered file, from 1
+    message: str
+
+    def __str__(self) -> str:
+        where = f", line {self.line} of what is rendered" if self.line else ""
+        return f"machine {self.machine} ({self.profile}, {self.release}{where}): {self.message}"
+
+
+def placeholder(infra: Infra, machine: Machine) -> BootContext:
+    """What `machine` is rendered from when nobody is booting."""
+    profile = infra.profile(machine.profile)
+    base = infra.site.url or f"http://{PLACEHOLDER}"
+    artifacts = f"{base}/v1/artifacts/{profile.bundle}"
+    return BootContext(infra.site, profile, machine, base, artifacts, "current", PLACEHOLDER)
+
+
+def rendered(boot: BootContext) -> str:
+    """The file that the machine's installer fetches. Raises `Unquotable`."""
+    return _RENDERERS[boot.profile.installer](boot)
+
+
+def validate(infra: Infra) -> Iterator[Finding]:
+    """Renders every machine and yields what its release would refuse."""
+    verdicts: dict[tuple[str, str], list[tuple[int | None, str]]] = {}
+    for machine in infra.machines.values():
+        boot = placeholder(infra, machine)
+        profile = boot.profile
+        try:
+            ipxe.install(boot)
+            text = rendered(boot)
+        except Unquotable as error:
+            found: list[tuple[int | None, str]] = [(None, error.message)]
+        else:
+            key = (profile.release, text)
+            if key not in verdicts:
+                verdicts[key] = check(profile, text)
+            found = verdicts[key]
+        for line, message in found:
+            yield Finding(machine.name, profile.name, profile.release, line, message)
+
+
+def check(profile: OSProfile, text: str) -> list[tuple[int | None, str]]:
+    """What the profile's release would refuse in a rendered file: line (from 1) and words."""
+    if profile.installer == "kickstart":
+        return check_kickstart(profile.release, text)
+    return check_preseed(text)
+
+
+def check_kickstart(release: str, text: str) -> list[tuple[int | None, str]]:
+    """Errors and deprecations, by the handler of `release` (rhel8, rhel9, rhel10)."""
+    from pykickstart.errors import KickstartError, KickstartParseWarning
+    from pykickstart.parser import KickstartParser
+    from pykickstart.version import makeVersion
+
+    found: list[tuple[int | None, str]] = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            KickstartParser(makeVersion(release.upper())).readKickstartFromString(text)
+        except KickstartError as error:
+            found.append((error.lineno or None, str(error.message or error).strip()))
+        except ValueError as error:  # of shlex, which pykickstart lets pass
+            found.append((None, f"not a kickstart: {error}"))
+    found += [
+        (None, " ".join(str(one.message).split()))
+        for one in said
+        if issubclass(one.category, KickstartParseWarning)
+    ]
+    return found
+
+
+@cache
+def debconf() -> str | None:
+    """The path of debconf's own checker, if it is installed."""
+    return shutil.which("debconf-set-selections", path="/usr/bin:/usr/local/bin:/bin")
+
+
+def check_preseed(text: str) -> list[tuple[int | None, str]]:
+    """Malformed lines, by our own checker and then by debconf's if it is installed."""
+    found = list(_check_lines(text))
+    checker = debconf()
+    if checker is not None and not found:
+        done = subprocess.run(
+            [checker, "--checkonly"], input=text, capture_output=True, text=True, check=False
+        )
+        if done.returncode or done.stderr.strip():
+            found.append((None, done.stderr.strip() or "debconf refuses it"))
+    return found
+
+
+def _check_lines(text: str) -> Iterator[tuple[int | None, str]]:
+    continued = False
+    for number, line in enumerate(text.splitlines(), 1):
+        blank = continued or not line.strip() or line.startswith("#")
+        if not (blank or _PRESEED_LINE.fullmatch(line)):
+            yield number, f"{line[:60]!r} is not: owner, question, type, value"
+        continued = line.endswith("\\")
+
+
+_RENDERERS = {"kickstart": kickstart.render, "preseed": preseed.render}

@@ -1,0 +1,1 @@
+"""What machines are given: boot scripts, kickstarts, preseeds. Pure functions over templates."""

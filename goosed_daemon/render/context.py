@@ -1,0 +1,55 @@
+"""What every rendered file is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from goosed_daemon.infra.models import Disk, Machine, OSProfile, Site
+
+
+@dataclass(frozen=True, slots=True)
+class BootContext:
+    """One machine, what it is to become, and where everything is.
+
+    URLs are absolute and end without a slash.
+    """
+
+    site: Site
+    profile: OSProfile
+    machine: Machine
+    base_url: str  # of the daemon, as the machine reaches it
+    artifacts: str  # URL of the profile's bundle, at the version to install
+    version: str  # of that bundle
+    token: str | None = None  # the boot token's secret; only boot scripts need one
+    expires: datetime | None = None  # when the token does, aware
+
+    @property
+    def hostname(self) -> str:
+        """The full host name: the machine's, in the site's domain unless it names one."""
+        name = self.machine.hostname or self.machine.name
+        if "." in name or self.site.domain is None:
+            return name
+        return f"{name}.{self.site.domain}"
+
+    @property
+    def disk(self) -> Disk:
+        """The disk to erase: the machine's own, or the profile's."""
+        return self.machine.disk or self.profile.disk
+
+    @property
+    def nameservers(self) -> tuple[str, ...]:
+        """DNS servers of a machine with a static address."""
+        network = self.machine.network
+        own = network.nameservers if network else ()
+        return tuple(map(str, own or self.site.nameservers))
+
+    @property
+    def repo(self) -> str:
+        """URL of the folder that is installed from."""
+        return self.content(self.profile.repo)
+
+    def content(self, path: str) -> str:
+        """URL of `path` in the bundle (RFC 3986, section 2.1)."""
+        return f"{self.artifacts}/{quote(path, safe='/+~@:')}"

@@ -1,0 +1,45 @@
+"""iPXE scripts. Each ends in an installer or in the machine's own disk, and says which and why.
+
+Taken from the sources of iPXE, and run under its real firmware by tests: a script ends at the first
+command that fails without ``||``; there is no quoting; ``exit 1`` hands back to UEFI, which goes on
+to the next boot entry, where ``exit 0`` would leave some firmware in its setup.
+"""
+
+from __future__ import annotations
+
+from goosed_daemon.render import kernel, templates
+from goosed_daemon.render.context import BootContext
+
+ATTEMPTS = 3  # of every fetch, before the machine is left to its disk
+PAUSE = 10  # seconds between attempts
+
+
+def chain(base_url: str) -> str:
+    """The script that asks the daemon at `base_url` what to do, with all that iPXE knows."""
+    return templates.get("chain.ipxe.j2").render(base_url=base_url, attempts=ATTEMPTS, pause=PAUSE)
+
+
+def install(boot: BootContext) -> str:
+    """The script that starts the installer. Raises `Unquotable`."""
+    return templates.get("install.ipxe.j2").render(
+        boot=boot,
+        disk=boot.disk,
+        arguments=kernel.arguments(boot),
+        kernel=boot.content(boot.profile.kernel),
+        initrds=[
+            (f"initrd{n}.img", boot.content(path)) for n, path in enumerate(boot.profile.initrd)
+        ],
+        expires=boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None,
+        attempts=ATTEMPTS,
+        pause=PAUSE,
+    )
+
+
+def local_disk(reason: str, hint: str = "") -> str:
+    """The script that boots the disk at once: all is as it should be. Any text may be given."""
+    return templates.get("local.ipxe.j2").render(reason=reason, hint=hint, pause=0)
+
+
+def refuse(reason: str, hint: str = "") -> str:
+    """The script that says why nothing is installed, waits for a reader, and boots the disk."""
+    return templates.get("local.ipxe.j2").render(reason=reason, hint=hint, pause=PAUSE)

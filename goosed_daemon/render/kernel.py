@@ -1,0 +1,88 @@
+"""The kernel arguments that lead each installer to its rendered file."""
+
+from __future__ import annotations
+
+from goosed_daemon.render.context import BootContext
+
+
+def arguments(boot: BootContext) -> tuple[str, ...]:
+    """All arguments of the installer's kernel but those that only iPXE can fill in.
+
+    What a profile or machine adds comes last, so that it can overrule what is set here.
+    """
+    if boot.token is None:
+        raise ValueError("a boot script needs a boot token")
+    own = _KINDS[boot.profile.installer](boot)
+    console = (f"console={boot.machine.console}",) if boot.machine.console else ()
+    return (*own, *console, *boot.profile.arguments, *boot.machine.arguments)
+
+
+def system_arguments(boot: BootContext) -> tuple[str, ...]:
+    """The kernel arguments of the installed system."""
+    console = (f"console={boot.machine.console}",) if boot.machine.console else ()
+    return (*console, *boot.profile.system_arguments)
+
+
+def render_url(boot: BootContext) -> str:
+    """Where the installer fetches its file, once."""
+    return f"{boot.base_url}/v1/render/{boot.profile.installer}?token={boot.token}"
+
+
+def _kickstart(boot: BootContext) -> tuple[str, ...]:
+    return (
+        f"inst.ks={render_url(boot)}",
+        f"inst.repo={boot.repo}",
+        *_dracut_network(boot),
+        # A failed install must boot again and get a new token, not wait in a shell for a person.
+        "rd.shell=0",
+        "rd.emergency=reboot",
+    )
+
+
+def _dracut_network(boot: BootContext) -> tuple[str, ...]:
+    """dracut.cmdline(7): only the card that booted comes up, so that one fetch is made."""
+    network = boot.machine.network
+    if network is None:
+        return ("ip=dhcp",)
+    # A name of our own, since nobody knows yet what the kernel will call the card.
+    where = f"{network.address.ip}::{network.gateway or ''}:{network.address.netmask}"
+    return (
+        f"ifname={BOOT_CARD}:{boot.machine.mac[0]}",
+        f"ip={where}:{boot.hostname}:{BOOT_CARD}:none",
+        *(f"nameserver={_bracketed(server)}" for server in boot.nameservers),
+    )
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _preseed(boot: BootContext) -> tuple[str, ...]:
+    """Debian installer guide, B.2: what is asked before the preseed is there comes from here."""
+    host, _, domain = boot.hostname.partition(".")
+    network = boot.machine.network
+    names = ["netcfg/get_ipaddress", "netcfg/get_netmask", "netcfg/get_gateway"]
+    static: tuple[str, ...] = ()
+    if network is not None:
+        values = (network.address.ip, network.address.netmask, network.gateway or "none")
+        static = (
+            "netcfg/disable_autoconfig=true",
+            *(f"{name}={value}" for name, value in zip(names, values, strict=True)),
+            f"netcfg/get_nameservers={' '.join(boot.nameservers)}",
+            "netcfg/confirm_static=true",
+        )
+    return (
+        "auto=true",
+        "priority=critical",
+        f"url={render_url(boot)}",
+        "interface=auto",
+        f"hostname={host}",
+        f"domain={domain}",
+        f"locale={boot.site.language}",
+        f"keymap={boot.site.keyboard}",
+        *static,
+    )
+
+
+BOOT_CARD = "boot0"
+_KINDS = {"kickstart": _kickstart, "preseed": _preseed}

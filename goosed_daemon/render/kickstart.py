@@ -1,0 +1,21 @@
+"""Kickstarts for Anaconda: RHEL 8, 9, 10 and the systems rebuilt from them."""
+
+from __future__ import annotations
+
+from goosed_daemon.render import kernel, templates
+from goosed_daemon.render.context import BootContext
+from goosed_daemon.render.quoting import kernel_argument
+
+
+def render(boot: BootContext) -> str:
+    """The machine's kickstart. Raises `Unquotable`."""
+    return templates.get("kickstart.j2").render(
+        boot=boot,
+        site=boot.site,
+        profile=boot.profile,
+        machine=boot.machine,
+        disk=boot.disk,
+        append=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
+        # `timesource` came with RHEL 9, and RHEL 10 dropped what it replaced.
+        has_timesource=boot.profile.release != "rhel8",
+    )

@@ -1,0 +1,62 @@
+"""Preseeds for the Debian installer."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from urllib.parse import urlsplit
+
+from goosed_daemon.render import kernel, templates
+from goosed_daemon.render.context import BootContext
+from goosed_daemon.render.quoting import kernel_argument
+
+SUITES = {"debian12": "bookworm", "debian13": "trixie"}
+_SCRIPT = "/root/goose-late"
+
+
+def render(boot: BootContext) -> str:
+    """The machine's preseed. Raises `Unquotable`."""
+    repo = urlsplit(boot.repo)
+    host, _, domain = boot.hostname.partition(".")
+    lines = script(boot).splitlines()
+    packages = list(boot.profile.packages)
+    if boot.site.ssh_keys or any(user.ssh_keys for user in boot.profile.users):
+        packages.append("openssh-server")  # part of every RHEL, of no Debian
+    return templates.get("preseed.j2").render(
+        boot=boot,
+        site=boot.site,
+        profile=boot.profile,
+        host=host,
+        domain=domain,
+        disk=f"/dev/{boot.disk.device}",
+        method="lvm" if boot.disk.layout == "lvm" else "regular",
+        scheme=repo.scheme,
+        mirror=repo.netloc,
+        directory=repo.path,
+        suite=SUITES[boot.profile.release],
+        packages=" ".join(dict.fromkeys(packages)),
+        system_arguments=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
+        script=lines,
+        late_command=_late_command(lines),
+    )
+
+
+def script(boot: BootContext) -> str:
+    """What runs in the new system at the end, as a POSIX shell script; empty for nothing."""
+    return templates.get("late.sh.j2").render(
+        site=boot.site, profile=boot.profile, machine=boot.machine
+    )
+
+
+def _late_command(lines: list[str]) -> str:
+    """`lines` as one line that no value can break: debconf, its protocol and two shells read it
+    before the new system does, so it travels in base64."""
+    if not lines:
+        return ""
+    encoded = b64encode("\n".join(["set -eu", *lines, ""]).encode()).decode()
+    # Root's alone while it lies there, and read whole before it runs, so that its own commands keep
+    # their standard input and the usual umask.
+    return (
+        f"(umask 077; echo {encoded} >/target{_SCRIPT})"
+        f" && in-target sh -c 's=$(base64 -d {_SCRIPT}) && sh -c \"$s\"'"
+        f" && rm /target{_SCRIPT}"
+    )

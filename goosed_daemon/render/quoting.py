@@ -1,0 +1,150 @@
+"""Each format's own quoting, and the rule that nothing is written without it.
+
+A template's ``{{ value }}`` must have passed through one of these functions: they return `Quoted`,
+and the environment in `templates.py` refuses anything else.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from bundles.errors import GooseError
+
+
+class Unquotable(GooseError):
+    """A value cannot be written in a format without changing what it means."""
+
+    code = "unquotable"
+    default_hint = "change the value in the profile; `goosectl infra validate` names it"
+
+
+class Quoted(str):
+    """Text in the quoting of the format that it is written to."""
+
+    __slots__ = ()
+
+
+def _line(value: object, form: str) -> str:
+    text = str(value)
+    if not text.isprintable():
+        raise Unquotable(f"{form} cannot hold {text!r}: it is not one line of visible characters")
+    return text
+
+
+def as_is(value: str) -> Quoted:
+    """What a macro returned: its own values were quoted when they were written."""
+    return Quoted(value)
+
+
+def number(value: int) -> Quoted:
+    """A whole number."""
+    return Quoted(str(int(value)))
+
+
+def comment(value: object) -> Quoted:
+    """The rest of a line that begins with ``#``; a ``\\`` at its end must not continue it."""
+    text = _line(value, "a comment")
+    return Quoted(text + " #" if text.endswith("\\") else text)
+
+
+def kickstart(value: object) -> Quoted:
+    """One word of a kickstart command; pykickstart splits with `shlex.split`."""
+    return Quoted(shlex.quote(_line(value, "a kickstart")))
+
+
+def shell(value: object) -> Quoted:
+    """One word of a POSIX shell command (POSIX.1-2024, XCU 2.2.2)."""
+    return Quoted(shlex.quote(_line(value, "a shell script")))
+
+
+def command(value: object) -> Quoted:
+    """A whole line of shell inside a kickstart section, which a leading ``%`` would leave."""
+    text = _line(value, "a shell script")
+    if text.lstrip().startswith("%"):
+        raise Unquotable(f"a kickstart section cannot hold the line {text!r}")
+    return Quoted(text)
+
+
+_PACKAGE = re.compile(r"-?(?:@\^?)?[A-Za-z0-9][A-Za-z0-9.+_:~*-]*")
+
+
+def package(value: object) -> Quoted:
+    """A package or group: there is no quoting for them."""
+    text = str(value)
+    if not _PACKAGE.fullmatch(text):
+        raise Unquotable(f"{text!r} is not a package or group")
+    return Quoted(text)
+
+
+def preseed(value: object) -> Quoted:
+    """The value of a preseed line: everything up to the end of the line.
+
+    debconf strips blanks around it and takes a ``\\`` at its end for a continuation.
+    """
+    text = _line(value, "a preseed")
+    if text != text.strip() or text.endswith("\\"):
+        raise Unquotable(f"a preseed cannot hold {text!r}: blanks or a \\ at an end are lost")
+    return Quoted(text)
+
+
+_TERMINATORS = ("&&", "||", ";")
+
+
+def ipxe(value: object) -> Quoted:
+    """One word of an iPXE command. iPXE has no quoting: what it would act on is refused.
+
+    It splits at blanks, ends commands at the words ``&& || ;`` and at a word that begins with
+    ``#``, and then expands ``${...}`` (src/core/exec.c, src/core/settings.c).
+    """
+    text = _line(value, "an iPXE script")
+    if not text.isascii() or not text or " " in text:
+        raise Unquotable(f"{text!r} is not one word of an iPXE script")
+    if text in _TERMINATORS or text.startswith("#") or "${" in text:
+        raise Unquotable(f"an iPXE script cannot hold {text!r}: iPXE would act on it")
+    return Quoted(text)
+
+
+def ipxe_words(value: object) -> Quoted:
+    """Text for ``echo`` after a first plain word: what iPXE would act on is made visible instead.
+
+    Anything may stand here, even what a stranger sent: a screen is no reason to fail a boot.
+    """
+    text = "".join(c if " " <= c <= "~" else "?" for c in str(value)).replace("${", "$ {")
+    words = (f"'{w}'" if w in _TERMINATORS or w.startswith("#") else w for w in text.split())
+    return Quoted(" ".join(words))
+
+
+def kernel_argument(value: object) -> str:
+    """One kernel argument; blanks are put between double quotes, as the kernel reads them.
+
+    (Linux, Documentation/admin-guide/kernel-parameters.rst: ``param="spaces in here"``.)
+    """
+    text = _line(value, "a kernel command line")
+    if '"' in text or not text.isascii():
+        raise Unquotable(f"a kernel argument cannot hold {text!r}")
+    if " " not in text:
+        return text
+    name, equals, rest = text.partition("=")
+    if not equals or " " in name:
+        raise Unquotable(f"{text!r} is not one kernel argument")
+    return f'{name}="{rest}"'
+
+
+def ipxe_arguments(values: tuple[str, ...]) -> Quoted:
+    """Kernel arguments at the end of an iPXE ``kernel`` command.
+
+    iPXE joins its words with single blanks again, so only single blanks survive.
+    """
+    joined = " ".join(map(kernel_argument, values))
+    if len(joined) > MAX_COMMAND_LINE:
+        raise Unquotable(
+            f"the kernel arguments have {len(joined)} characters; a kernel reads {MAX_COMMAND_LINE}"
+        )
+    words = joined.split(" ")
+    if joined != " ".join(joined.split()):
+        raise Unquotable(f"iPXE would join the blanks in {joined!r}")
+    return Quoted(" ".join(map(ipxe, words)))
+
+
+MAX_COMMAND_LINE = 2047 - 64  # COMMAND_LINE_SIZE of x86; the rest is what iPXE puts in itself
