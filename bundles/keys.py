@@ -22,7 +22,7 @@ from bundles.keyfile import BadKey
 from bundles.sshkey import Fields, PublicKey, UnsupportedKey, WireError
 from bundles.sshsig import Signer
 
-__all__ = ["FileSigner", "Signer", "generate", "load_private", "load_public", "parse_public"]
+__all__ = ["FileSigner", "Signer", "load_private", "load_public", "new_signing", "parse_public"]
 
 _BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 _CONTAINER = re.compile(_BEGIN + rb"\n([A-Za-z0-9+/=\n]+)-----END OPENSSH PRIVATE KEY-----\n*")
@@ -60,7 +60,7 @@ class FileSigner:
         return sshsig.assemble(message, namespace, self.public, self.private.sign)
 
 
-def generate(folder: Path, name: str, passphrase: str | None = None) -> tuple[Path, PublicKey]:
+def new_signing(folder: Path, name: str, passphrase: str | None = None) -> tuple[Path, PublicKey]:
     """Writes a new key to `folder`: NAME (0600) and NAME.pub with NAME as its comment.
 
     Raises `KeyExists` or `KeyNotWritten`; then neither file is there.

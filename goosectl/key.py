@@ -40,7 +40,7 @@ def new(
     from goosectl import ask
 
     _check_name(name)
-    path, public = keys.generate(out, name, ask.new_passphrase() if passphrase else None)
+    path, public = keys.new_signing(out, name, ask.new_passphrase() if passphrase else None)
     output.get().result(
         {"key": str(path), "public": f"{path}.pub", "fingerprint": public.fingerprint},
         text=f"wrote {path} (keep it secret) and {path}.pub\n{public.fingerprint}",

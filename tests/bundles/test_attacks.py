@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import keys, layout, policy, sshsig, statement, trust, verify
+from bundles import keys, layout, policy, sshsig, statement, trust, truststore, verify
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from bundles.ingest import MixedVolumes, NoVolumes, VersionTaken
@@ -60,8 +60,8 @@ def refused(shop: Workshop, volume: Path, kind: type[GooseError], words: str = "
 
 
 def test_a_site_without_trust_root_imports_nothing(tmp_path: Path) -> None:
-    with pytest.raises(trust.NoTrustRoot) as caught:
-        trust.Trust.open(tmp_path / "trust")
+    with pytest.raises(truststore.NoTrustRoot) as caught:
+        truststore.TrustStore(tmp_path / "trust").root()
     assert "trust init" in caught.value.hint
 
 
