@@ -25,6 +25,7 @@ class Arming:
     reason: str  # armed, disarmed or installed
 
 
+MAX_REPORTS = 20  # audit events of one install
 _COLUMNS = "mac, armed, tries_left, changed_at, changed_by, reason"
 
 
@@ -36,6 +37,21 @@ def arm(state: State, mac: str, tries: int, now: datetime, actor: str) -> None:
 def disarm(state: State, mac: str, now: datetime, actor: str, reason: str = "disarmed") -> None:
     """Ends the machine's leave to install itself, and its token if one is waiting."""
     _change(state, mac, False, 0, now, actor, reason)
+
+
+def report(state: State, mac: str, step: str, now: datetime, actor: str, token: str) -> None:
+    """Records what the install begun by `token` says of itself: `started`, `failed` or
+    `installed`, which disarms the machine."""
+    with state.write(lock=mac) as transaction:
+        ((count,),) = transaction.execute(
+            "select count(*) from events where mac = ? and token = ? and kind like 'install-%'",
+            (mac, token),
+        )
+        if count < MAX_REPORTS:
+            audit.record(transaction, now, f"install-{step}", actor, mac=mac, token=token)
+        before = arming(transaction, mac)
+        if step == "installed" and before is not None and before.armed:
+            _set(transaction, mac, False, 0, now, actor, "installed")
 
 
 def arming(transaction: Transaction, mac: str) -> Arming | None:
@@ -70,17 +86,29 @@ def _change(
     state: State, mac: str, armed: bool, tries: int, now: datetime, actor: str, reason: str
 ) -> None:
     with state.write(lock=mac) as transaction:
-        transaction.execute(
-            f"insert into machines ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)"
-            " on conflict (mac) do update set armed = excluded.armed,"
-            " tries_left = excluded.tries_left, changed_at = excluded.changed_at,"
-            " changed_by = excluded.changed_by, reason = excluded.reason",
-            (mac, armed, tries, now, actor, reason),
-        )
-        tries_shown = tries if armed else None
-        audit.record(transaction, now, f"machine-{reason}", actor, mac=mac, tries=tries_shown)
-        if not armed:
-            end_open(transaction, mac, reason, now, actor)
+        _set(transaction, mac, armed, tries, now, actor, reason)
+
+
+def _set(
+    transaction: Transaction,
+    mac: str,
+    armed: bool,
+    tries: int,
+    now: datetime,
+    actor: str,
+    reason: str,
+) -> None:
+    transaction.execute(
+        f"insert into machines ({_COLUMNS}) values (?, ?, ?, ?, ?, ?)"
+        " on conflict (mac) do update set armed = excluded.armed,"
+        " tries_left = excluded.tries_left, changed_at = excluded.changed_at,"
+        " changed_by = excluded.changed_by, reason = excluded.reason",
+        (mac, armed, tries, now, actor, reason),
+    )
+    tries_shown = tries if armed else None
+    audit.record(transaction, now, f"machine-{reason}", actor, mac=mac, tries=tries_shown)
+    if not armed:
+        end_open(transaction, mac, reason, now, actor)
 
 
 def end_open(

@@ -23,7 +23,7 @@ class Metric:
     """One row of the table."""
 
     name: str
-    kind: type[Counter] | type[Gauge] | type[Histogram]
+    kind: type[Counter | Gauge | Histogram]
     labels: tuple[str, ...]
     text: str
     buckets: tuple[float, ...] = ()

@@ -110,6 +110,20 @@ class Tokens:
         with self._state.write(lock=mac) as transaction:
             return self._issue(transaction, mac, now, ttl, actor)
 
+    def sample(self, mac: str, now: datetime) -> Offer:
+        """An offer of the form of any other, for trying out what is made of one. It is no token:
+        nothing is issued."""
+        token_id = str(UUID(int=0))
+        secret = self._key.boot(token_id)
+        return Offer(
+            Token(
+                token_id, mac, token_key.digest(secret), now + self._ttl, False, now, "", None,
+                None, "sample", None, 0,
+            ),
+            secret,
+            False,
+        )  # fmt: skip
+
     def look(self, secret: str) -> Token | None:
         """The token with this secret, whatever its state; it is not used by this."""
         with self._state.read() as transaction:
@@ -137,8 +151,7 @@ class Tokens:
                 )  # fmt: skip
                 return token
             found = self._find(transaction, secret)
-            refusal = judge(found, now)
-            assert refusal is not None  # the statement above would have matched
+            refusal = judge(found, now) or TokenUnknown(_UNKNOWN)
             if found is not None:
                 _refuse(transaction, found, refusal, now, address)
         raise refusal

@@ -47,10 +47,12 @@ class Step:
 def migrations(dialect: str) -> tuple[Migration, ...]:
     """The migrations that this version knows, in order."""
     folder = resources.files("goosed_daemon.state") / "migrations" / dialect
-    found = []
-    for file in folder.iterdir():
-        if match := _NAME.fullmatch(file.name):
-            found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
+    named = ((file, _NAME.fullmatch(file.name)) for file in folder.iterdir())
+    found = [
+        Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
+        for file, match in named
+        if match is not None
+    ]
     return tuple(sorted(found, key=lambda migration: migration.number))
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from goosed_daemon.state.migrate import migrate
 from goosed_daemon.token_key import TokenKey
 from goosed_daemon.tokens import Tokens
 from tests.daemon.state_backends import BACKENDS, KEY, NOW, TTL
+from tests.daemon.web_site import Lab, running
 
 
 @pytest.fixture(params=sorted(BACKENDS))
@@ -36,3 +37,9 @@ def state(open_backend: Callable[[], State]) -> Iterator[State]:
 @pytest.fixture
 def tokens(state: State) -> Tokens:
     return Tokens(state, TokenKey(KEY), TTL)
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    async with running(tmp_path) as lab:
+        yield lab

@@ -16,9 +16,13 @@ _ADD = "insert into machines (mac, changed_at, changed_by, reason) values (?, ?,
 
 
 def test_a_transaction_that_raises_leaves_nothing_behind(state: State) -> None:
-    with pytest.raises(RuntimeError), state.write() as transaction:
-        transaction.execute(_ADD, (MAC, NOW))
-        raise RuntimeError
+    def fail() -> None:
+        with state.write() as transaction:
+            transaction.execute(_ADD, (MAC, NOW))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with state.read() as transaction:
         assert transaction.execute("select count(*) from machines") == [(0,)]
 

@@ -1,0 +1,80 @@
+"""What a machine that asks for its boot script gets, up to the token."""
+
+from __future__ import annotations
+
+from bundles.catalog import Catalog
+from goosed_daemon.errors import ArtifactMissing, MachineUnknown
+from goosed_daemon.infra import Infra
+from goosed_daemon.infra.match import NoMatch, match
+from goosed_daemon.infra.models import Machine, OSProfile
+from goosed_daemon.render.context import BootContext
+from goosed_daemon.tokens import Offer
+
+
+def recognise(infra: Infra, mac: str, uuid: str | None, serial: str | None) -> Machine:
+    """The machine with these identities (`mac` normalised). Raises `MachineUnknown`."""
+    found = match(infra, mac=mac, uuid=uuid, serial=serial)
+    if isinstance(found, NoMatch):
+        raise MachineUnknown(found.reason, mac=mac)
+    return found.machine
+
+
+def state_mac(infra: Infra | None, mac: str) -> str:
+    """The MAC under which the state knows a machine: the first that its profile names, so that it
+    is one machine whichever of its cards it boots from."""
+    machine = infra.machine_by_mac(mac) if infra is not None else None
+    return machine.mac[0] if machine is not None else mac
+
+
+def check_content(catalog: Catalog, profile: OSProfile) -> None:
+    """Raises `ArtifactMissing` when the store lacks what an install with `profile` would fetch:
+    a token is better not spent on it."""
+    bundle = profile.bundle
+    if catalog.ref(bundle, None) is None:
+        raise _missing_bundle(profile)
+    for path in (profile.kernel, *profile.initrd):
+        if catalog.find(bundle, None, path) is None:
+            raise _missing(profile, path)
+    folder = profile.repo.rstrip("/") + "/"
+    if not any(file.path.startswith(folder) for file in catalog.list(bundle, None)):
+        raise _missing(profile, folder)
+
+
+def _missing(profile: OSProfile, path: str) -> ArtifactMissing:
+    return ArtifactMissing(
+        f"OSProfile {profile.name} needs {path}, which bundle {profile.bundle} does not have",
+        hint=f"correct the profile, or see `goosectl store ls {profile.bundle}`",
+        bundle=profile.bundle,
+        path=path,
+    )
+
+
+def context(
+    infra: Infra, catalog: Catalog, machine: Machine, base_url: str, offer: Offer | None = None
+) -> BootContext:
+    """What the renderers take, for one machine, with the bundle that is current now.
+
+    Raises `ArtifactMissing`.
+    """
+    profile = infra.profile(machine.profile)
+    ref = catalog.ref(profile.bundle, None)
+    if ref is None:
+        raise _missing_bundle(profile)
+    return BootContext(
+        site=infra.site,
+        profile=profile,
+        machine=machine,
+        base_url=base_url,
+        artifacts=f"{base_url}/v1/artifacts/{profile.bundle}@{ref.version}",
+        version=ref.version,
+        token=offer.secret if offer is not None else None,
+        expires=offer.token.expires_at if offer is not None else None,
+    )
+
+
+def _missing_bundle(profile: OSProfile) -> ArtifactMissing:
+    return ArtifactMissing(
+        f"OSProfile {profile.name} needs bundle {profile.bundle}, which is not imported",
+        hint=f"run `goosectl bundle import` with the volumes of {profile.bundle}",
+        bundle=profile.bundle,
+    )

@@ -1,0 +1,1 @@
+"""The daemon's network face: HTTP in, calls of the core out."""

@@ -1,0 +1,70 @@
+"""The web application: routes, and what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from goosed_daemon.web import edge
+from goosed_daemon.web.artifacts import Artifacts
+from goosed_daemon.web.boot import Boot
+from goosed_daemon.web.current import Current
+from goosed_daemon.web.deps import DEPS, Deps
+from goosed_daemon.web.health import Health
+from goosed_daemon.web.lookup import Lookup
+from goosed_daemon.web.progress import Progress
+from goosed_daemon.web.render import Render
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BOOTD = "goosed-bootd"
+API = "goosed-api"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. A GET route answers HEAD too."""
+
+    method: str
+    path: str
+    service: str  # label of its metrics
+    handler: Handler
+
+
+def routes(deps: Deps) -> tuple[Route, ...]:
+    """All routes. Their paths are relative to a reverse proxy's prefix, if there is one."""
+    lookup, current = Lookup(deps), Current(deps)
+    health = Health(deps, current)
+    boot = Boot(deps, current)
+    render = Render(deps, current)
+    artifacts = Artifacts(deps, lookup)
+    progress = Progress(deps)
+    return (
+        Route("GET", "/healthz", API, health.healthz),
+        Route("GET", "/readyz", API, health.readyz),
+        Route("GET", "/metrics", API, health.metrics),
+        Route("GET", "/boot.ipxe", BOOTD, boot.chain),
+        Route("GET", "/v1/boot/ipxe", BOOTD, boot.script),
+        Route("GET", "/v1/render/{installer}", BOOTD, render.render),
+        Route("GET", "/v1/artifacts/{bundle}/{path:.+}", BOOTD, artifacts.get),
+        Route("POST", "/v1/machines/{mac}/progress", API, progress.report),
+    )
+
+
+def create_app(deps: Deps) -> web.Application:
+    """The application over `deps`, which stay the caller's to close."""
+    table = routes(deps)
+    services = {}
+    app = web.Application(client_max_size=64 * 1024)
+    for route in table:
+        added = app.router.add_route(route.method, route.path, route.handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, route.handler)
+        if added.resource is not None:
+            services[added.resource.canonical] = route.service
+    app.middlewares.append(edge.middleware(deps.telemetry, services))
+    app.on_response_prepare.append(edge.add_request_id)
+    app[DEPS] = deps
+    return app

@@ -1,0 +1,45 @@
+"""What a request says about itself, checked before anything is made of it."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from goosed_daemon.errors import BadQuery
+
+# RFC 3986, section 3.2.2, less what no host of a site has: no escapes, no user, no IPvFuture.
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+)
+
+
+def base_url(request: web.Request, configured: str | None) -> str:
+    """Where the asking machine reaches the daemon: as configured, or else as it did just now.
+
+    The Host field ends up in scripts, so that only a plain host and port pass. Raises `BadQuery`.
+    """
+    if configured is not None:
+        return configured
+    host = request.host
+    if not _HOST.fullmatch(host):
+        raise BadQuery("the Host field is not a host and port", hint="or set `public_url`")
+    return f"{request.scheme}://{host}"
+
+
+def one(request: web.Request, name: str, longest: int = 200) -> str | None:
+    """The query parameter `name`, once; None when it is absent or empty. Raises `BadQuery`."""
+    values = request.query.getall(name, [])
+    if len(values) > 1:
+        raise BadQuery(f"{name} is given more than once", parameter=name)
+    if values and len(values[0]) > longest:
+        raise BadQuery(f"{name} is longer than {longest} characters", parameter=name)
+    return values[0] if values and values[0] else None
+
+
+def needed(request: web.Request, name: str) -> str:
+    """The query parameter `name`. Raises `BadQuery` when it is missing."""
+    value = one(request, name)
+    if value is None:
+        raise BadQuery(f"{name} is missing", parameter=name)
+    return value

@@ -1,0 +1,105 @@
+"""GET /boot.ipxe and /v1/boot/ipxe: what iPXE runs.
+
+iPXE shows nothing of a response whose status is an error, so every answer here is a script with
+status 200: it installs, or it says in words why the machine boots its disk instead.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+
+from bundles.errors import GooseError
+from goosed_daemon import boot
+from goosed_daemon.errors import MachineNotArmed
+from goosed_daemon.infra import Infra, mac
+from goosed_daemon.infra.models import Machine
+from goosed_daemon.render import ipxe
+from goosed_daemon.telemetry import BOOT_SCRIPTS, TOKENS
+from goosed_daemon.web import asked
+from goosed_daemon.web.current import Current
+from goosed_daemon.web.deps import Deps, address
+
+log = logging.getLogger("goosed.boot")
+
+_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+
+
+class Boot:
+    """The handlers."""
+
+    def __init__(self, deps: Deps, current: Current) -> None:
+        self._deps = deps
+        self._current = current
+        # machine or profile -> the profiles and refs under which it was found fit
+        self._checked: dict[tuple[str, str], tuple[Infra, object]] = {}
+
+    async def chain(self, request: web.Request) -> web.Response:
+        """The script that asks for a machine's own, with every identity that iPXE knows."""
+        base = asked.base_url(request, await self._configured())
+        return web.Response(text=ipxe.chain(base), headers=_HEADERS)
+
+    async def script(self, request: web.Request) -> web.Response:
+        """The script of the machine that asks. HEAD issues no token."""
+        if request.method == "HEAD":
+            return web.Response(headers=_HEADERS)
+        try:
+            text = await self._install(request)
+            outcome = "install"
+        except GooseError as error:
+            # That a machine is not to be installed is how it should be; anything else is shown
+            # for long enough to be read.
+            words = ipxe.local_disk if isinstance(error, MachineNotArmed) else ipxe.refuse
+            text = words(error.message, error.hint)
+            outcome = error.code
+            log.info("no install", extra={"fields": {"code": outcome, "why": error.message}})
+            about = error.details.get("mac")
+            self._deps.strangers.refused(
+                self._deps.clock(), outcome, str(about or ""), address(request)
+            )
+        self._deps.telemetry.count(BOOT_SCRIPTS, outcome)
+        return web.Response(text=text, headers=_HEADERS)
+
+    async def _install(self, request: web.Request) -> str:
+        deps = self._deps
+        given = mac.normalise(asked.needed(request, "mac"))
+        uuid, serial = asked.one(request, "uuid"), asked.one(request, "serial")
+        infra = await self._current.infra()
+        base = asked.base_url(request, deps.settings.public_url or infra.site.url)
+        machine = boot.recognise(infra, given, uuid, serial)
+        await self._check(infra, machine, base)
+        offer = await deps.in_state(
+            deps.tokens.offer, machine.mac[0], deps.clock(), address(request)
+        )
+        deps.telemetry.count(TOKENS, "issued" if offer.new else "offered", "")
+        return ipxe.install(boot.context(infra, deps.catalog, machine, base, offer))
+
+    async def _check(self, infra: Infra, machine: Machine, base: str) -> None:
+        """Looks once per machine, profiles and state of the store whether an install can work at
+        all, so that no token is wasted; later calls cost two comparisons."""
+        refs = self._deps.catalog.store.refs_token()
+        for key, look in (
+            (("profile", machine.profile), self._content_of),
+            (("machine", machine.name), self._script_of),
+        ):
+            known = self._checked.get(key)
+            if known is None or known[0] is not infra or known[1] != refs:
+                await look(infra, machine, base)
+                self._checked[key] = infra, refs
+
+    async def _content_of(self, infra: Infra, machine: Machine, base: str) -> None:
+        profile = infra.profile(machine.profile)
+        await self._deps.in_store(boot.check_content, self._deps.catalog, profile)
+
+    async def _script_of(self, infra: Infra, machine: Machine, base: str) -> None:
+        offer = self._deps.tokens.sample(machine.mac[0], self._deps.clock())
+        ipxe.install(boot.context(infra, self._deps.catalog, machine, base, offer))
+
+    async def _configured(self) -> str | None:
+        if self._deps.settings.public_url is not None:
+            return self._deps.settings.public_url
+        try:
+            return (await self._current.infra()).site.url
+        except GooseError:
+            return None  # the machine's own script will say what is wrong

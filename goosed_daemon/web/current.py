@@ -1,0 +1,68 @@
+"""The profiles, for the event loop: at most one look at the files is under way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from bundles.document import InvalidDocument
+from goosed_daemon.errors import ProfileInvalid
+from goosed_daemon.infra import Infra
+from goosed_daemon.telemetry import PROFILES_VALID
+from goosed_daemon.web.deps import Deps
+
+log = logging.getLogger("goosed.profiles")
+
+LOOK_EVERY = 1.0  # seconds between two looks at the files
+
+
+class Current:
+    """The profiles as they are now, or why they cannot be used.
+
+    While any document is wrong nothing is installed: whoever edits a profile wants the edit, and
+    a machine is better left alone than erased by what stood there before.
+    """
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._found: Infra | ProfileInvalid = ProfileInvalid("the profiles were not read yet")
+        self._until = 0.0
+        self._looking: asyncio.Task[None] | None = None
+
+    async def infra(self) -> Infra:
+        """The profiles. Raises `ProfileInvalid`."""
+        if time.monotonic() >= self._until:
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+            await asyncio.shield(self._looking)
+        if isinstance(self._found, Infra):
+            return self._found
+        raise self._found.with_traceback(None)
+
+    async def _look(self) -> None:
+        before = self._found
+        try:
+            self._found = await self._deps.in_store(self._read)
+        except InvalidDocument as error:
+            self._found = _invalid(error)
+        if before is not self._found and (
+            self._until == 0 or type(before) is not type(self._found)
+        ):
+            valid = isinstance(self._found, Infra)
+            self._deps.telemetry.set(PROFILES_VALID, valid)
+            level = logging.INFO if valid else logging.ERROR
+            log.log(level, "infra profiles", extra={"fields": {"valid": valid}})
+        self._until = time.monotonic() + LOOK_EVERY
+
+    def _read(self) -> Infra:
+        found = self._deps.profiles.current()
+        if self._deps.profiles.error is not None:
+            raise self._deps.profiles.error
+        return found
+
+
+def _invalid(error: InvalidDocument) -> ProfileInvalid:
+    first, *others = error.problems
+    more = f" (and {len(others)} more)" if others else ""
+    return ProfileInvalid(f"the infra profiles have errors: {first}{more}")

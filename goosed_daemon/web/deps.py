@@ -1,0 +1,60 @@
+"""What the web application is given: everything, so that it owns nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ParamSpec, TypeVar
+
+from aiohttp import web
+
+from bundles.catalog import Catalog
+from goosed_daemon.audit import Strangers
+from goosed_daemon.infra import Profiles
+from goosed_daemon.settings import Settings
+from goosed_daemon.state import State
+from goosed_daemon.telemetry import Telemetry
+from goosed_daemon.tokens import Tokens
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The parts of a running daemon."""
+
+    settings: Settings
+    state: State
+    tokens: Tokens
+    catalog: Catalog
+    profiles: Profiles
+    telemetry: Telemetry
+    strangers: Strangers
+    clock: Callable[[], datetime]  # aware, UTC
+    state_threads: Executor  # apart from the store's, so that neither waits for the other
+    store_threads: Executor
+
+    async def in_state(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls something that blocks on the state."""
+        return await _run(self.state_threads, call, *args, **kwargs)
+
+    async def in_store(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls something that blocks on the store or on other files."""
+        return await _run(self.store_threads, call, *args, **kwargs)
+
+
+async def _run(threads: Executor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(threads, lambda: call(*args, **kwargs))
+
+
+DEPS = web.AppKey("deps", Deps)
+
+
+def address(request: web.Request) -> str:
+    """The client's address, for the audit log."""
+    return request.remote or "unknown"

@@ -1,0 +1,130 @@
+"""What happens around every request: its id, its errors, its metrics and its log line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from bundles.errors import GooseError
+from goosed_daemon import errors
+from goosed_daemon.telemetry import HTTP_DURATION, Telemetry
+
+log = logging.getLogger("goosed.http")
+access = logging.getLogger("goosed.access")
+
+REQUEST_ID = "X-Request-ID"
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
+_ID = "goosed.request_id"
+_CLIENT_GONE = 499  # nginx's number for it; nobody receives it
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
+    """The one middleware. `services` names the service of each route template."""
+
+    @web.middleware
+    async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        request_id = request[_ID] = _request_id(request)
+        status = _CLIENT_GONE
+        try:
+            try:
+                response = await handler(request)
+            except (ConnectionError, TimeoutError):
+                raise
+            except Exception as error:
+                response = refusal(request, error, request_id)
+            status = response.status
+            return response
+        finally:
+            taken = time.perf_counter() - began
+            resource = request.match_info.route.resource
+            route = "unmatched" if resource is None else resource.canonical
+            method = request.method if request.method in _METHODS else "other"
+            service = services.get(route, "goosed-api")
+            telemetry.observe(HTTP_DURATION, taken, service, method, route, str(status))
+            if access.isEnabledFor(logging.INFO):
+                _log(request, route, status, taken, request_id)
+
+    return edge
+
+
+async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal `on_response_prepare`: whatever is answered bears the request's id."""
+    response.headers[REQUEST_ID] = request[_ID]
+
+
+def refusal(request: web.Request, error: Exception, request_id: str) -> web.Response:
+    """The response that tells of `error`: the one JSON envelope."""
+    headers: dict[str, str] = {}
+    if isinstance(error, web.HTTPException):
+        known, status = _of_framework(error), error.status
+        if "Allow" in error.headers:
+            headers["Allow"] = error.headers["Allow"]
+    elif isinstance(error, GooseError):
+        known, status = error, getattr(error, "status", 503)
+        if status >= 500:
+            log.error(error.message, extra={"fields": {"code": error.code, "id": request_id}})
+    else:
+        log.error("unexpected error", exc_info=error, extra={"fields": {"id": request_id}})
+        known = errors.DaemonError(
+            "something went wrong in the daemon", hint=f"its log has the reason: {request_id}"
+        )
+        status = known.status
+    if status == 503:
+        headers["Retry-After"] = "5"  # iPXE and curl both wait for it
+    return web.Response(
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        body=envelope(known, request_id),
+    )
+
+
+def envelope(error: GooseError, request_id: str) -> bytes:
+    """The JSON body of every refusal."""
+    body = {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "details": error.details,
+        "request_id": request_id,
+    }
+    return json.dumps({"error": body}, default=str).encode() + b"\n"
+
+
+def _of_framework(error: web.HTTPException) -> GooseError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return errors.MethodNotAllowed(f"this route does not take {error.method[:20]}")
+    if isinstance(error, web.HTTPNotFound):
+        return errors.RouteUnknown("nothing is served at this address")
+    return errors.BadQuery(error.reason)
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get(REQUEST_ID)
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given
+    return secrets.token_hex(8)
+
+
+def _log(request: web.Request, route: str, status: int, taken: float, request_id: str) -> None:
+    fields = {
+        "id": request_id,
+        "address": request.remote,
+        "method": request.method,
+        "target": request.path_qs,
+        "route": route,
+        "status": status,
+        "seconds": round(taken, 6),
+    }
+    access.info("request", extra={"fields": fields})

@@ -1,0 +1,66 @@
+"""GET /healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from bundles.errors import GooseError
+from goosed_daemon.telemetry import CONTENT_TYPE
+from goosed_daemon.web.current import Current
+from goosed_daemon.web.deps import Deps
+
+
+class Health:
+    """The handlers."""
+
+    def __init__(self, deps: Deps, current: Current) -> None:
+        self._deps = deps
+        self._current = current
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """The process answers; nothing else is asked."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Whether state and store can be reached, and what the profiles are like."""
+        checks = {
+            "state": await self._deps.in_state(self._state),
+            "store": await self._deps.in_store(self._store),
+        }
+        ready = all(check == "ok" for check in checks.values())
+        # Machines then boot their disks and say why, which a daemon out of service could not.
+        profiles = {"profiles": await self._profiles()}
+        body = json.dumps({"ready": ready, "checks": checks | profiles}) + "\n"
+        return web.Response(
+            status=200 if ready else 503, text=body, content_type="application/json"
+        )
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """All metrics, for Prometheus."""
+        return web.Response(
+            body=self._deps.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE}
+        )
+
+    def _state(self) -> str:
+        try:
+            with self._deps.state.read() as transaction:
+                transaction.execute("select 1 from machines limit 1")
+        except GooseError as error:
+            return error.code
+        return "ok"
+
+    def _store(self) -> str:
+        try:
+            self._deps.catalog.refs()
+        except GooseError as error:
+            return error.code
+        return "ok"
+
+    async def _profiles(self) -> str:
+        try:
+            await self._current.infra()
+        except GooseError as error:
+            return error.code
+        return "ok"

@@ -1,0 +1,93 @@
+"""GET /v1/render/{installer}: what an installer is told, once per token."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+
+from goosed_daemon import boot, token_key
+from goosed_daemon.errors import (
+    DaemonError,
+    MachineUnknown,
+    RouteUnknown,
+    TokenUnknown,
+    WrongInstaller,
+)
+from goosed_daemon.render import kickstart, preseed
+from goosed_daemon.telemetry import TOKENS
+from goosed_daemon.tokens import Token, judge
+from goosed_daemon.web import asked
+from goosed_daemon.web.current import Current
+from goosed_daemon.web.deps import Deps, address
+
+log = logging.getLogger("goosed.render")
+
+RENDERERS = {"kickstart": kickstart.render, "preseed": preseed.render}
+_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+
+
+class Render:
+    """The handler."""
+
+    def __init__(self, deps: Deps, current: Current) -> None:
+        self._deps = deps
+        self._current = current
+
+    async def render(self, request: web.Request) -> web.Response:
+        """Renders first and uses the token last, so that no failure of ours costs one. HEAD
+        answers as GET would, and uses nothing."""
+        installer = request.match_info["installer"]
+        if installer not in RENDERERS:
+            known = ", ".join(RENDERERS)
+            raise RouteUnknown(f"there is no renderer {installer!r}", hint=f"there is: {known}")
+        secret = asked.needed(request, "token")
+        try:
+            token = await self._usable(request, secret)
+            text = await self._text(request, installer, token)
+            if request.method == "GET":
+                await self._claim(request, secret)
+        except DaemonError as refusal:
+            self._deps.telemetry.count(TOKENS, "refused", refusal.code)
+            raise
+        return web.Response(text=text, headers=_HEADERS)
+
+    async def _usable(self, request: web.Request, secret: str) -> Token:
+        token = await self._deps.in_state(self._deps.tokens.look, secret)
+        now = self._deps.clock()
+        refusal = judge(token, now)
+        if token is not None and refusal is None:
+            return token
+        if token is None:
+            # Part of the hash tells repeated guesses apart without telling what was guessed.
+            guess = token_key.digest(secret)[:8]
+            log.warning("unknown token", extra={"fields": {"guess": guess}})
+            self._deps.strangers.refused(now, TokenUnknown.code, "", address(request))
+        elif request.method == "GET":
+            await self._claim(request, secret)  # is refused, and recorded with the token
+        raise refusal or TokenUnknown("this token was never issued here")
+
+    async def _text(self, request: web.Request, installer: str, token: Token) -> str:
+        infra = await self._current.infra()
+        machine = infra.machine_by_mac(token.mac)
+        if machine is None:
+            raise MachineUnknown(f"no Machine document has the MAC {token.mac} any more")
+        wanted = infra.profile(machine.profile).installer
+        if installer != wanted:
+            raise WrongInstaller(
+                f"machine {machine.name} is installed by {wanted}, not {installer}",
+                hint=f"ask for /v1/render/{wanted}",
+            )
+        base = asked.base_url(request, self._deps.settings.public_url or infra.site.url)
+        return RENDERERS[installer](boot.context(infra, self._deps.catalog, machine, base))
+
+    async def _claim(self, request: web.Request, secret: str) -> None:
+        deps = self._deps
+        token = await deps.in_state(deps.tokens.claim, secret, deps.clock(), address(request))
+        deps.telemetry.count(TOKENS, "claimed", "")
+        fields = {"mac": token.mac, "token": token.id, "address": address(request)}
+        if token.issued_to != token.used_by:
+            fields["issued_to"] = token.issued_to
+            log.warning("rendered for another address than was told", extra={"fields": fields})
+        else:
+            log.info("rendered", extra={"fields": fields})

@@ -1,0 +1,159 @@
+"""Runs the daemon: puts its parts together, serves, and stops without cutting anyone off."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from bundles.catalog import Catalog
+from bundles.errors import GooseError
+from bundles.store import open_store
+from bundles.store.durable import replace_file
+from goosed_daemon import audit, logs, token_key
+from goosed_daemon.errors import CannotListen
+from goosed_daemon.infra import Profiles
+from goosed_daemon.settings import Address, Settings
+from goosed_daemon.state import open_state
+from goosed_daemon.telemetry import Telemetry
+from goosed_daemon.tokens import Tokens
+from goosed_daemon.web.app import create_app
+from goosed_daemon.web.deps import Deps
+
+log = logging.getLogger("goosed")
+
+TALLY_EVERY = 10.0  # seconds between two writes of the refusals counted in memory
+_STATE_THREADS = 4
+_STORE_THREADS = 8
+_BACKLOG = 1024  # connections of a rack that is switched on at once
+
+
+def run(settings: Settings, ready: Callable[[str], None] = lambda url: None) -> int:
+    """Serves until SIGTERM or SIGINT, then finishes what is in flight; returns the exit code.
+
+    `ready` is told the address once the daemon answers on it. Raises `CannotListen`,
+    `StateError`, `BadTokenKey` or another `GooseError` when it cannot start.
+    """
+    logs.configure(settings.log_level)
+    with ExitStack() as closing:
+        deps = assemble(settings, closing)
+        asyncio.run(_serve(deps, ready))
+        audit.tally(deps.state, deps.strangers.take())
+    return 0
+
+
+def assemble(
+    settings: Settings,
+    closing: ExitStack,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Deps:
+    """The parts of a daemon over the folder of `settings`; `closing` ends them in turn.
+
+    The state is migrated and the token key made on the way. Raises `GooseError`.
+    """
+    home = settings.home
+    state = open_state(home, clock())
+    closing.callback(state.close)
+    return Deps(
+        settings=settings,
+        state=state,
+        tokens=Tokens(state, token_key.load(home.token_key), settings.token_ttl),
+        catalog=Catalog(open_store(home.store)),
+        profiles=Profiles(home.infra, interval=0),
+        telemetry=Telemetry(),
+        strangers=audit.Strangers(),
+        clock=clock,
+        state_threads=closing.enter_context(ThreadPoolExecutor(_STATE_THREADS, "state")),
+        store_threads=closing.enter_context(ThreadPoolExecutor(_STORE_THREADS, "store")),
+    )
+
+
+@asynccontextmanager
+async def serving(deps: Deps) -> AsyncIterator[str]:
+    """Serves within the block; gives the address that it listens on. On leaving the block no new
+    connection is taken, and requests in flight have `shutdown_grace` to finish."""
+    settings = deps.settings
+    runner = web.AppRunner(
+        create_app(deps),
+        access_log=None,
+        shutdown_timeout=settings.shutdown_grace.total_seconds(),
+        # Longer than the pause of an installer between two fetches.
+        keepalive_timeout=75,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.listen.host, settings.listen.port, backlog=_BACKLOG)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListen(
+                f"cannot listen on {settings.listen}: {error.strerror or error}",
+                address=str(settings.listen),
+            ) from error
+        host, port = runner.addresses[0][:2]
+        yield f"http://{Address(host, port)}"
+    finally:
+        await runner.cleanup()
+
+
+async def _serve(deps: Deps, ready: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(deps) as url:
+        tallying = asyncio.create_task(_tally(deps))
+        file = deps.settings.ready_file
+        try:
+            if file is not None:
+                content = json.dumps({"url": url, "pid": os.getpid()}) + "\n"
+                await deps.in_store(replace_file, file, content.encode())
+            log.info("listening", extra={"fields": {"url": url}})
+            ready(url)
+            await stop.wait()
+            log.info("stopping: no new connections; requests in flight are finished")
+        finally:
+            tallying.cancel()
+            if file is not None:
+                file.unlink(missing_ok=True)
+    log.info("stopped")
+
+
+async def _tally(deps: Deps) -> None:
+    while True:
+        await asyncio.sleep(TALLY_EVERY)
+        counted = deps.strangers.take()
+        try:
+            await deps.in_state(audit.tally, deps.state, counted)
+        except GooseError as error:
+            log.error(error.message, extra={"fields": {"lost": len(counted)}})
+
+
+def main() -> int:
+    """The entry point `goosed`: as `goosectl serve`, without the command line's libraries."""
+    parser = argparse.ArgumentParser(
+        prog="goosed",
+        description="Serve boot scripts, rendered files and content. Settings: docs/settings.md.",
+    )
+    parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen; port 0: any")
+    asked = parser.parse_args()
+    overrides = {"listen": asked.listen} if asked.listen is not None else {}
+    try:
+        return run(
+            Settings.load(overrides=overrides),
+            lambda url: print(f"goosed answers on {url}", flush=True),  # noqa: T201 - its one line
+        )
+    except GooseError as error:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        print(f"error: {error.message}{hint}", file=sys.stderr)  # noqa: T201 - its last words
+        return 1
