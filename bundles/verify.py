@@ -145,7 +145,10 @@ class TrustedHead:
             document_bytes=sum(map(len, self.documents.values())),
         )
         if found != said.totals:
-            raise InconsistentBundle(f"{where}: {said.totals}, but the documents hold {found}")
+            raise InconsistentBundle(
+                f"{where}: the statement's totals, {said.totals}, are not those of the"
+                f" documents, {found}"
+            )
         root = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, said.root, said.root_size)
         count = len(said.volumes)
         derived = layout.encode_layout_index(

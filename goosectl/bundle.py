@@ -43,7 +43,9 @@ def init(
 
 @app.command()
 def lock(recipe: RecipePath) -> None:
-    """Fetch every `url` of a recipe and pin its digest in the lock beside it.
+    """Pin the digest of every `url` of a recipe.
+
+    Fetches each one into the cache and writes the lock beside the recipe.
 
     Example: goosectl bundle lock bundle.yaml
     """
@@ -68,9 +70,9 @@ def build(
         str | None, typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB.")
     ] = None,
 ) -> None:
-    """Build and sign a bundle: DIR/NAME-VERSION.KofN.goose.tar and its signed volume list.
+    """Build a bundle and sign it.
 
-    The same recipe, lock and inputs give the same bytes.
+    Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same recipe, lock and inputs give the same bytes.
 
     Example: goosectl bundle build bundle.yaml --key release --out media
     """
@@ -117,9 +119,9 @@ def inspect(
     paths: Paths,
     files: Annotated[bool, typer.Option("--files", help="List every file.")] = False,
 ) -> None:
-    """Show what volumes hold, without a store and also without a trust root.
+    """Show what volumes hold.
 
-    Reads the head only; says whether a trust root on this machine vouches for the signers.
+    Reads their heads only, and needs no store. Says whether a trust root on this machine vouches for the signers.
 
     Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar
     """
@@ -141,7 +143,9 @@ def inspect(
 
 @app.command()
 def verify(paths: Paths) -> None:
-    """Check signatures and every byte of volumes; names each file that is damaged.
+    """Check signatures and every byte.
+
+    Names each file that is damaged, and changes nothing.
 
     Example: goosectl bundle verify /media/courier
     """
@@ -178,7 +182,7 @@ def import_(
         typer.Option(metavar="CODE", help="Overrule a refusal by its code; it is recorded."),
     ] = None,
 ) -> None:
-    """Verify volumes and import them into the site's store.
+    """Verify volumes and store what they hold.
 
     Volumes come in any order, in one call or several. Interrupted, run it again: it goes on.
     What was served before is served until the last byte is safe.
@@ -219,7 +223,7 @@ def import_(
 
 @app.command("list")
 def list_() -> None:
-    """List the bundles that this site has imported.
+    """List the bundles that were imported.
 
     Example: goosectl bundle list
     """

@@ -79,8 +79,7 @@ def _site_id() -> str | None:
     folder = home().infra
     if not folder.is_dir():
         return None
-    site = infra.load(folder).site
-    return site.name if site else None
+    return infra.load(folder).site.name
 
 
 class _AnySigner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -132,5 +133,5 @@ CONTENT = {
     "etc/motd": b"welcome\n",
     "etc/issue": b"welcome\n",  # the same bytes: stored once
     "empty": b"",
-    "lib/large.bin": bytes(range(256)) * 2048,  # 512 KiB: read in chunks
+    "lib/large.bin": random.Random(1).randbytes(512 * 1024),  # 512 KiB: read in chunks
 }
