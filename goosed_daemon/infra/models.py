@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 from goosed_daemon.infra import fields as f
@@ -101,22 +102,39 @@ class OSProfile(_Kind):
         (), description="Shell commands run in the new system, last, as root; one line each."
     )
 
-    @model_validator(mode="after")
-    def _installer_fits(self) -> OSProfile:
-        fitting = KICKSTART_RELEASES if self.installer == "kickstart" else PRESEED_RELEASES
-        if self.release not in fitting:
-            raise ValueError(f"{self.release} is not installed by {self.installer}")
-        if self.installer == "preseed":
-            if "selinux" in self.model_fields_set:
-                raise ValueError("selinux is set, but preseed has no such setting")
-            for package in self.packages:
+    @field_validator("release")
+    @classmethod
+    def _release_fits(cls, release: str, info: ValidationInfo) -> str:
+        installer = info.data.get("installer")
+        fitting = {"kickstart": KICKSTART_RELEASES, "preseed": PRESEED_RELEASES}
+        if installer is not None and release not in fitting[installer]:
+            raise ValueError(f"{release} is not installed by {installer}")
+        return release
+
+    @field_validator("packages")
+    @classmethod
+    def _packages_fit(cls, packages: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("installer") == "preseed":
+            for package in packages:
                 if not package[0].isalnum() or "*" in package:
-                    raise ValueError(f"the package {package!r} means nothing to preseed")
-        names = [user.name for user in self.users]
+                    raise ValueError(f"{package!r} means nothing to preseed, only to kickstart")
+        return packages
+
+    @field_validator("users")
+    @classmethod
+    def _users_differ(cls, users: tuple[User, ...]) -> tuple[User, ...]:
+        names = [user.name for user in users]
         for name in names:
             if name == "root" or names.count(name) > 1:
-                raise ValueError(f"the user {name!r} exists already")
-        return self
+                raise ValueError(f"the user {name!r} is there already")
+        return users
+
+    @field_validator("selinux")
+    @classmethod
+    def _selinux_fits(cls, mode: str, info: ValidationInfo) -> str:
+        if info.data.get("installer") == "preseed":
+            raise ValueError("means nothing to preseed, only to kickstart")
+        return mode
 
 
 class Network(_Part):
@@ -128,14 +146,18 @@ class Network(_Part):
         (), description="DNS servers; not set: the site's."
     )
 
-    @model_validator(mode="after")
-    def _gateway_is_near(self) -> Network:
-        if self.gateway is not None:
-            if self.gateway not in self.address.network:
-                raise ValueError(f"the gateway {self.gateway} is not in {self.address.network}")
-            if self.gateway == self.address.ip:
-                raise ValueError(f"the gateway {self.gateway} is the machine itself")
-        return self
+    @field_validator("gateway")
+    @classmethod
+    def _gateway_is_near(
+        cls, gateway: IPv4Address | None, info: ValidationInfo
+    ) -> IPv4Address | None:
+        own = info.data.get("address")
+        if own is not None and gateway is not None:
+            if gateway not in own.network:
+                raise ValueError(f"{gateway} is not in the network {own.network}")
+            if gateway == own.ip:
+                raise ValueError(f"{gateway} is the machine's own address")
+        return gateway
 
 
 class Machine(_Kind):

@@ -12,9 +12,10 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
+from bundles.errors import GooseError
 from goosed_daemon.infra.load import Infra
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.render import ipxe, kickstart, preseed
@@ -39,6 +40,13 @@ class Finding:
     def __str__(self) -> str:
         where = f", line {self.line} of what is rendered" if self.line else ""
         return f"machine {self.machine} ({self.profile}, {self.release}{where}): {self.message}"
+
+
+class RefusedByRelease(GooseError):
+    """What is rendered from valid profiles is not valid for the release to be installed."""
+
+    code = "refused-by-release"
+    default_hint = "`goosectl infra render MACHINE` shows the file that the lines are of"
 
 
 def placeholder(infra: Infra, machine: Machine) -> BootContext:
@@ -72,6 +80,14 @@ def validate(infra: Infra) -> Iterator[Finding]:
             found = verdicts[key]
         for line, message in found:
             yield Finding(machine.name, profile.name, profile.release, line, message)
+
+
+def require_accepted(infra: Infra) -> None:
+    """Raises `RefusedByRelease` with all findings of `validate`."""
+    if findings := list(validate(infra)):
+        raise RefusedByRelease(
+            "\n".join(map(str, findings)), findings=[asdict(finding) for finding in findings]
+        )
 
 
 def check(profile: OSProfile, text: str) -> list[tuple[int | None, str]]:
