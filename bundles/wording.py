@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from bundles.document import Document, Path_, Problem, nearest
+from bundles.document import Document, Problem, nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
+
+    from bundles.yaml_events import Place
 
 _UNKNOWN = "extra_forbidden"
 
@@ -32,7 +34,7 @@ def problems(
             yield document.problem(path, _message(item, value), key=at_key)
 
 
-def _locate(value: Any, loc: tuple[str | int, ...]) -> tuple[Path_, Any]:
+def _locate(value: Any, loc: tuple[str | int, ...]) -> tuple[Place, Any]:
     """The part of `loc` that stands in the document (the rest names variants), and its value."""
     path: list[str | int] = []
     for part in loc:
@@ -46,7 +48,7 @@ def _locate(value: Any, loc: tuple[str | int, ...]) -> tuple[Path_, Any]:
     return tuple(path), value
 
 
-def _known_keys(schema: dict[str, Any], path: Path_) -> list[str]:
+def _known_keys(schema: dict[str, Any], path: Place) -> list[str]:
     """The fields that the models at `path` of a JSON schema have."""
     level = [schema]
     for part in path:
