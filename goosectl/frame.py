@@ -105,14 +105,14 @@ def load(noun: str) -> typer.Typer:
     app._add_completion = False  # only the whole command line can be completed
     for command in app.registered_commands:
         command.rich_help_panel = None
-        command.epilog = command.epilog or _EPILOG
+        command.epilog = command.epilog or EPILOG
     if app.registered_callback is None and not _is_verb(app, noun):
         app.callback()(_no_options)  # else typer takes a single verb for the noun itself
     return app
 
 
 # \b keeps typer from filling the lines into a paragraph.
-_EPILOG = "\b\n" + FLAGS_HELP
+EPILOG = "\b\n" + FLAGS_HELP
 
 
 def _no_options() -> None:
@@ -160,17 +160,16 @@ def _invoke(app: typer.Typer, args: list[str], prog: str) -> int:
     except NoArgsIsHelpError as error:
         raise UsageError("a verb is needed", hint=f"{prog} --help lists the verbs") from error
     except ClickException as error:
-        context_ = getattr(error, "ctx", None)
-        path = context_.command_path if context_ else prog
-        raise UsageError(_sentence(error.format_message()), hint=f"{path} --help") from error
+        named = args[:1] if args and args[0] in getattr(command, "commands", ()) else []
+        hint = " ".join([prog, *named, "--help"])
+        raise UsageError(_sentence(error.format_message()), hint=hint) from error
     except (typer.Abort, EOFError) as error:
         raise KeyboardInterrupt from error
 
 
 def _sentence(text: str) -> str:
     """typer's message as ours are written: no capital, no full stop."""
-    first, rest = text[:1], text[1:].removesuffix(".")
-    return first.lower() + rest
+    return text[:1].lower() + text[1:].removesuffix(".")
 
 
 def _suggestion(word: str, known: Iterable[str]) -> str:

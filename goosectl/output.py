@@ -185,7 +185,7 @@ def _aligned(
     cells = [[title for _, title in columns]]
     cells += [[_cell(row.get(key)) for key, _ in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numeric = [all(isinstance(row.get(key), int) for row in rows) for key, _ in columns]
+    numeric = [all(type(row.get(key)) is int for row in rows) for key, _ in columns]
     for line in cells:
         padded = (
             cell.rjust(width) if right else cell.ljust(width)

@@ -1,0 +1,56 @@
+"""The generated pages, the codes they list, and the links of all pages."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from scripts import gendocs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", ["cli.md", "errors.md"])
+def test_generated_pages_equal_the_code(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == gendocs.pages()[name], "run `make generated`"
+
+
+def test_every_code_means_one_thing() -> None:
+    codes = Counter(cls.code for cls in gendocs.known_errors())
+    assert [code for code, count in codes.items() if count > 1] == []
+
+
+def test_codes_are_kebab_case_and_errors_say_what_they_mean() -> None:
+    for cls in gendocs.known_errors():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", cls.code), cls
+        assert cls.__doc__, f"{cls.__qualname__} needs a docstring: docs/errors.md shows it"
+        assert cls.__doc__ != (cls.__base__.__doc__ if cls.__base__ else None), cls
+
+
+def test_every_verb_shows_an_example() -> None:
+    verbs = re.findall(r"### (goosectl \S+ \S+)\n(.*?)(?=\n###? |\Z)", gendocs.cli(), re.DOTALL)
+    assert len(verbs) > 15
+    without = [verb for verb, text in verbs if not re.search(rf"Examples?:\s+{verb}\b", text)]
+    assert without == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        if "://" not in target
+    ]
+    assert len(links) > 10
+    missing = [(page, target) for page, target in links if not (page.parent / target).exists()]
+    assert [f"{page.relative_to(ROOT)}: {target}" for page, target in missing] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
+    assert [page for page in sorted(pages) if f"]({page})" not in index] == []
