@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 # Tokens travel in queries; nothing that looks like one is written down.
-_SECRET = re.compile(r"((?:^|[?&;\s\"'])(?:token|old_token|new_token|secret|password)=)[^&;\s\"']+")
+_SECRET = re.compile(r"(\w*(?:token|secret|password)=)[^&;\s\"']+", re.IGNORECASE)
 HIDDEN = "[hidden]"
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from bundles.catalog import StoredFile
 from bundles.errors import GooseError
 from goosed_daemon.telemetry import STORE_BYTES, STORE_SECONDS
-from goosed_daemon.web import ranges
+from goosed_daemon.web import edge, ranges
 from goosed_daemon.web.cache import SMALL, SmallContent
 from goosed_daemon.web.deps import Deps
 
@@ -114,12 +114,7 @@ class Sender:
                     self._deps.telemetry.count(STORE_BYTES, name, "send", by=count)
                 await response.write_eof()
             except (GooseError, OSError, RuntimeError) as error:
-                # The status is out: only a cut connection tells the client that bytes are missing.
-                if request.transport is not None:
-                    request.transport.abort()
-                if not isinstance(error, ConnectionError):
-                    log.warning("sending stopped", extra={"fields": {"why": str(error)}})
-                raise ConnectionResetError(str(error)) from error
+                _cut(request, error)
         return response
 
     def _open(self, opened: ExitStack, digests: Sequence[str]) -> list[BinaryIO]:
@@ -147,6 +142,17 @@ class Sender:
     def _observe(self, began: float) -> None:
         taken = time.perf_counter() - began
         self._deps.telemetry.observe(STORE_SECONDS, taken, self._store.name, "open")
+
+
+def _cut(request: web.Request, error: Exception) -> None:
+    """The status is out: only a cut connection tells the client that bytes are missing."""
+    transport = request.transport
+    gone = isinstance(error, ConnectionError) or transport is None or transport.is_closing()
+    request[edge.ENDED] = edge.CLIENT_GONE if gone else 500
+    if not gone:
+        log.error("sending stopped", extra={"fields": {"why": str(error)}})
+    if transport is not None:
+        transport.abort()
 
 
 def overlaps(file: StoredFile, span: ranges.Span) -> list[tuple[str, int, int]]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from bundles.errors import GooseError
@@ -23,7 +24,8 @@ REQUEST_ID = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 _ID = "goosed.request_id"
-_CLIENT_GONE = 499  # nginx's number for it; nobody receives it
+CLIENT_GONE = 499  # nginx's number for it; nobody receives it
+ENDED = "goosed.ended"  # in a request: the status to record when a response was cut
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,7 +37,7 @@ def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         request_id = request[_ID] = _request_id(request)
-        status = _CLIENT_GONE
+        status = CLIENT_GONE
         try:
             try:
                 response = await handler(request)
@@ -43,7 +45,7 @@ def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
                 raise
             except Exception as error:
                 response = refusal(request, error, request_id)
-            status = response.status
+            status = request.get(ENDED, response.status)
             return response
         finally:
             taken = time.perf_counter() - began
@@ -71,7 +73,9 @@ def refusal(request: web.Request, error: Exception, request_id: str) -> web.Resp
         if "Allow" in error.headers:
             headers["Allow"] = error.headers["Allow"]
     elif isinstance(error, GooseError):
-        known, status = error, getattr(error, "status", 503)
+        # Errors of the other packages: what was asked for is wrong, or something cannot be had.
+        status = getattr(error, "status", 400 if isinstance(error, ValueError) else 503)
+        known = error
         if status >= 500:
             log.error(error.message, extra={"fields": {"code": error.code, "id": request_id}})
     else:
@@ -122,9 +126,22 @@ def _log(request: web.Request, route: str, status: int, taken: float, request_id
         "id": request_id,
         "address": request.remote,
         "method": request.method,
-        "target": request.path_qs,
+        "target": _target(request),
         "route": route,
         "status": status,
         "seconds": round(taken, 6),
     }
     access.info("request", extra={"fields": fields})
+
+
+def _target(request: web.Request) -> str:
+    """What was asked for, decoded, so that no spelling of a secret's name gets past `redact`."""
+    query = "&".join(f"{name}={value}" for name, value in request.query.items())
+    return f"{request.path}?{query}" if query else request.path
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """A log filter: leaves out what aiohttp logs with a traceback when a client sends no HTTP or
+    goes away. Both are daily bread, and the former may hold anything."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (HttpProcessingError, ConnectionError))

@@ -27,6 +27,7 @@ from goosed_daemon.settings import Address, Settings
 from goosed_daemon.state import open_state
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.tokens import Tokens
+from goosed_daemon.web import edge
 from goosed_daemon.web.app import create_app
 from goosed_daemon.web.deps import Deps
 
@@ -83,8 +84,11 @@ async def serving(deps: Deps) -> AsyncIterator[str]:
     """Serves within the block; gives the address that it listens on. On leaving the block no new
     connection is taken, and requests in flight have `shutdown_grace` to finish."""
     settings = deps.settings
+    connections = logging.getLogger("goosed.connections")
+    connections.addFilter(edge.is_ours)
     runner = web.AppRunner(
         create_app(deps),
+        logger=connections,
         access_log=None,
         shutdown_timeout=settings.shutdown_grace.total_seconds(),
         # Longer than the pause of an installer between two fetches.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -111,10 +112,7 @@ async def test_host_header_injection_reaches_no_script(lab: Lab, host: str) -> N
     assert "token-issued" not in events(lab.deps.state)
 
 
-async def test_the_public_url_is_told_when_it_is_set(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-
+async def test_a_public_url_that_is_set_is_told(tmp_path: Path) -> None:
     async with running(tmp_path, GOOSED_PUBLIC_URL="http://boot.example.org:8080/") as lab:
         lab.arm()
         assert "http://boot.example.org:8080/v1/render/kickstart?token=" in await lab.script()
