@@ -1,0 +1,156 @@
+"""Settings: one table, two sources, nothing ignored in silence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundles.document import InvalidDocument
+from goosed_daemon import duration
+from goosed_daemon.errors import BadSetting, SettingWithoutEffect, UnknownSetting
+from goosed_daemon.home import Home
+from goosed_daemon.settings import LATER, TABLE, Address, Settings, base_url, listen_address
+
+
+def load(folder: Path, text: str = "", **environ: str) -> Settings:
+    (folder / "goosed.yaml").write_text(text)
+    return Settings.load({"GOOSE_HOME": str(folder), **environ})
+
+
+def test_defaults_hold_without_file_and_environment(tmp_path: Path) -> None:
+    settings = Settings.load({"GOOSE_HOME": str(tmp_path)})
+    assert settings.home == Home(tmp_path)
+    assert settings.listen == Address("127.0.0.1", 8080)
+    assert settings.token_ttl == timedelta(minutes=30)
+    assert settings.arm_tries == 3
+    assert settings.public_url is None
+    assert settings.url() == "http://127.0.0.1:8080"
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    text = "token_ttl: 1h\narm_tries: 5\nlisten: 0.0.0.0:1\n"
+    (tmp_path / "goosed.yaml").write_text(text)
+    environ = {"GOOSE_HOME": str(tmp_path), "GOOSED_ARM_TRIES": "7", "GOOSED_LISTEN": "[::]:2"}
+    settings = Settings.load(environ, {"listen": "127.0.0.1:3"})
+    assert (settings.token_ttl, settings.arm_tries) == (timedelta(hours=1), 7)
+    assert settings.listen == Address("127.0.0.1", 3)
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
+    assert load(tmp_path, "arm_tries: 5\n", GOOSED_ARM_TRIES="", DB_DSN="").arm_tries == 5
+
+
+def test_an_unknown_variable_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UnknownSetting, match="GOOSED_TOKEN_TLL") as caught:
+        load(tmp_path, GOOSED_TOKEN_TLL="1h")
+    assert caught.value.hint == "did you mean GOOSED_TOKEN_TTL?"
+
+
+def test_an_unknown_key_is_an_error_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UnknownSetting, match=r"goosed\.yaml:2: token-ttl") as caught:
+        load(tmp_path, "listen: 0.0.0.0:80\ntoken-ttl: 1h\n")
+    assert caught.value.hint == "did you mean token_ttl?"
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_setting_that_would_do_nothing_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingWithoutEffect, match=name):
+        load(tmp_path, **{name: "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOOSED_LISTEN", "8080"),
+        ("GOOSED_LISTEN", ":8080"),
+        ("GOOSED_LISTEN", "::1:8080"),
+        ("GOOSED_LISTEN", "[1.2.3.4]:80"),
+        ("GOOSED_LISTEN", "0.0.0.0:65536"),
+        ("GOOSED_LISTEN", "0.0.0.0:http"),
+        ("GOOSED_PUBLIC_URL", "boot.example.org"),
+        ("GOOSED_PUBLIC_URL", "ftp://boot.example.org"),
+        ("GOOSED_PUBLIC_URL", "http://boot.example.org/?x=1"),
+        ("GOOSED_PUBLIC_URL", "http://user:secret@boot.example.org"),
+        ("GOOSED_PUBLIC_URL", "http://boot.example.org/a b"),
+        ("GOOSED_PUBLIC_URL", "http://boot.example.org/\nchain x"),
+        ("GOOSED_PUBLIC_URL", "http://${mac}/"),
+        ("GOOSED_PUBLIC_URL", "http://boot.example.org:99999"),
+        ("GOOSED_TOKEN_TTL", "30"),
+        ("GOOSED_TOKEN_TTL", "0s"),
+        ("GOOSED_TOKEN_TTL", "8d"),
+        ("GOOSED_TOKEN_TTL", "-1m"),
+        ("GOOSED_ARM_TRIES", "0"),
+        ("GOOSED_ARM_TRIES", "many"),
+        ("GOOSED_CACHE_BYTES", "64MiB"),
+        ("GOOSED_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_value_of_another_form_names_its_variable(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=name):
+        load(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("text", ["- listen\n", "listen: [a]\n", "listen: {a: b}\n"])
+def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadSetting, match=r"goosed\.yaml"):
+        load(tmp_path, text)
+
+
+def test_a_file_that_is_not_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDocument, match=r"goosed\.yaml:2:1: "):
+        load(tmp_path, "listen: [\n")
+
+
+def test_the_home_is_the_named_folder_or_the_users(tmp_path: Path) -> None:
+    assert Home.find({"GOOSE_HOME": str(tmp_path)}, uid=1).path == tmp_path
+    assert Home.find({}, uid=0).path == Path("/var/lib/goose")
+    assert Home.find({"XDG_DATA_HOME": "/data"}, uid=1).path == Path("/data/goose")
+    assert Home.find({}, uid=1).path == Path.home() / ".local/share/goose"
+    assert Home.find({"XDG_DATA_HOME": "relative"}, uid=1).path.parts[-2:] == ("share", "goose")
+
+
+def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
+    values = {
+        "listen": "0.0.0.0:81", "public_url": "http://h:1", "token_ttl": "2h", "arm_tries": "4",
+        "cache_bytes": "0", "shutdown_grace": "5s", "ready_file": "/r", "log_level": "debug",
+    }  # fmt: skip
+    assert sorted(values) == sorted(setting.key for setting in TABLE)
+    by_file = load(tmp_path, "".join(f"{key}: {value}\n" for key, value in values.items()))
+    environ = {setting.variable: values[setting.key] for setting in TABLE}
+    assert load(tmp_path, **environ) == by_file != load(tmp_path)
+
+
+@given(st.integers(0, 10**8))
+def test_a_duration_reads_back_as_it_is_shown(seconds: int) -> None:
+    span = timedelta(seconds=seconds)
+    assert duration.parse(duration.show(span)) == span
+
+
+@given(st.integers(0, 65535), st.sampled_from(["127.0.0.1", "::1", "host.example"]))
+def test_an_address_reads_back_as_it_is_shown(port: int, host: str) -> None:
+    assert listen_address(str(Address(host, port))) == Address(host, port)
+
+
+@given(st.text(max_size=30))
+def test_no_url_carries_what_a_script_would_act_on(text: str) -> None:
+    for candidate in (text, "http://" + text):
+        try:
+            url = base_url(candidate)
+        except ValueError:
+            continue
+        assert url.isascii() and url.isprintable() and not set(url) & set(" \"'${}<>\\")
+
+
+def test_settings_load_without_heavy_libraries() -> None:
+    code = (
+        "import sys, goosed_daemon.settings, goosed_daemon.home\n"
+        "print([m for m in ('pydantic', 'aiohttp', 'yaml', 'sqlite3') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
