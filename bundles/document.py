@@ -1,8 +1,8 @@
 """YAML documents whose every problem has a file, a line, a column and a field.
 
 The language is a subset of YAML: mappings with distinct text keys, sequences, and scalars. Scalars
-stay text and a schema types them, because YAML 1.1 makes the number 18984200 of the MAC
-``1:23:15:36:40``, 2026.1 of the version ``2026.10`` and false of the country ``NO``. Tags, anchors,
+stay text and a schema types them, because YAML 1.1 makes the number 41135085296 of the MAC
+``52:54:00:12:34:56``, 2026.1 of the version ``2026.10`` and false of the country ``NO``. Tags, anchors,
 aliases and merge keys are refused: none is needed here, and an alias can make gigabytes of a page.
 
 Positions are not kept. They are found by reading a document's own text once more, when there is an
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bundles.errors import GooseError
 

@@ -38,13 +38,12 @@ def _locate(value: Any, loc: tuple[str | int, ...]) -> tuple[Place, Any]:
     """The part of `loc` that stands in the document (the rest names variants), and its value."""
     path: list[str | int] = []
     for part in loc:
-        if isinstance(value, dict) and part in value:
+        stands = (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
+        if stands:
             value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
-            continue
-        path.append(part)
+            path.append(part)
     return tuple(path), value
 
 

@@ -131,11 +131,9 @@ class _Loader:
                 hint = document.nearest(machine.profile, names)
                 message = f"there is no OSProfile {machine.profile!r}"
                 self.problems.append(item.problem(("profile",), message, hint))
-        by_mac = self.index(machines.values(), "mac", lambda m: m.mac)
-        by_uuid = self.index(machines.values(), "uuid", lambda m: (m.uuid,) if m.uuid else ())
-        by_serial = self.index(
-            machines.values(), "serial", lambda m: (m.serial,) if m.serial else ()
-        )
+        by_mac = self.index("mac", lambda m: m.mac)
+        by_uuid = self.index("uuid", lambda m: (m.uuid,) if m.uuid else ())
+        by_serial = self.index("serial", lambda m: (m.serial,) if m.serial else ())
         if self.problems:
             raise InvalidDocument(self.problems)
         return Infra(
@@ -161,19 +159,18 @@ class _Loader:
             found.setdefault(kept.name, (kept, item))
         return found
 
-    def index(
-        self,
-        machines: Iterable[tuple[Machine, Document]],
-        field: str,
-        values: Callable[[Machine], Iterable[str]],
-    ) -> dict[str, Machine]:
+    def index(self, field: str, values: Callable[[Machine], Iterable[str]]) -> dict[str, Machine]:
         """Machines by what identifies them; the same value twice is a problem."""
         found: dict[str, tuple[Machine, Document]] = {}
-        for machine, item in machines:
+        for machine, item in self.kept:
+            if not isinstance(machine, Machine):
+                continue
             for number, value in enumerate(values(machine)):
                 if value in found:
                     other, place = found[value]
                     message = f"{value} is also machine {other.name!r}, at {Place(place)}"
-                    self.problems.append(item.problem((field, number), message))
+                    listed = isinstance(item.value, dict) and isinstance(item.value[field], list)
+                    at = (field, number) if listed else (field,)
+                    self.problems.append(item.problem(at, message))
                 found.setdefault(value, (machine, item))
         return {value: machine for value, (machine, _) in found.items()}

@@ -53,7 +53,10 @@ def match(
                 f" but the {_WORDS[other_by]} that of machine {other.name}",
                 machine,
             )
-    for what, expected, said in (("UUID", machine.uuid, uuid), ("serial", machine.serial, serial)):
+    for what, expected, said in (
+        ("UUID", machine.uuid, uuid),
+        ("serial number", machine.serial, serial),
+    ):
         if expected is not None and said and expected != said:
             return NoMatch(
                 f"machine {machine.name} is known by its {_WORDS[by]}, but has {what} {said}"

@@ -1,0 +1,125 @@
+"""A small site for the tests of profiles and rendering, and contexts to render."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from goosed_daemon.infra.models import Machine, OSProfile, Site
+from goosed_daemon.render.context import BootContext
+
+BASE = "http://10.0.2.2:8080"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIPuGs04d9sECuqk7mq2kpfqgsNjyUHz3NRKqtUzLZZw ops@site"
+HASH = "$6$abcdefgh$" + "./0Az" * 17 + "x"
+RELEASES = ("rhel8", "rhel9", "rhel10", "debian12", "debian13")
+
+SITE_YAML = """\
+apiVersion: goose/v1
+kind: Site
+name: lab
+"""
+PROFILE_YAML = """\
+apiVersion: goose/v1
+kind: OSProfile
+name: rhel9
+installer: kickstart
+release: rhel9
+bundle: site-base
+kernel: rhel9/vmlinuz
+initrd: rhel9/initrd.img
+repo: rhel9
+disk:
+  device: sda
+"""
+MACHINE_YAML = """\
+apiVersion: goose/v1
+kind: Machine
+name: db-1
+mac: 52:54:00:12:34:56
+profile: rhel9
+"""
+
+
+def site(**fields: Any) -> Site:
+    return Site.model_validate({"apiVersion": "goose/v1", "kind": "Site", "name": "lab"} | fields)
+
+
+def profile(release: str = "rhel9", **fields: Any) -> OSProfile:
+    kickstart = release.startswith("rhel")
+    plain = {
+        "apiVersion": "goose/v1",
+        "kind": "OSProfile",
+        "name": "base",
+        "installer": "kickstart" if kickstart else "preseed",
+        "release": release,
+        "bundle": "site-base",
+        "kernel": "os/vmlinuz",
+        "initrd": "os/initrd.img",
+        "repo": "os",
+        "disk": {"device": "sda"},
+    }
+    return OSProfile.model_validate(plain | fields)
+
+
+def machine(**fields: Any) -> Machine:
+    plain = {
+        "apiVersion": "goose/v1",
+        "kind": "Machine",
+        "name": "db-1",
+        "mac": "52:54:00:12:34:56",
+        "profile": "base",
+    }
+    return Machine.model_validate(plain | fields)
+
+
+def boot(of: Site | None = None, to: OSProfile | None = None, on: Machine | None = None) -> Any:
+    to = to or profile()
+    return BootContext(
+        of or site(),
+        to,
+        on or machine(),
+        BASE,
+        f"{BASE}/v1/artifacts/{to.bundle}@2026.11.1",
+        "2026.11.1",
+        "aToken_-09",
+        datetime(2026, 11, 24, 12, 30, tzinfo=UTC),
+    )
+
+
+def full(release: str) -> BootContext:
+    """Every field that a rendered file shows, once."""
+    kickstart = release.startswith("rhel")
+    return boot(
+        site(
+            domain="lab.example.org",
+            timezone="Europe/Berlin",
+            keyboard="de",
+            language="de_DE.UTF-8",
+            nameservers=["10.0.0.2", "fd00::2"],
+            ntp=["10.0.0.3", "time.example.org"],
+            rootPasswordHash=HASH,
+            sshKeys=[KEY],
+        ),
+        profile(
+            release,
+            initrd=["os/initrd.img", "os/site ca.img"],
+            arguments=["inst.text", "dyndbg=file drivers/net/* +p"],
+            systemArguments=["quiet", "dyndbg=file drivers/net/* +p"],
+            packages=["@core", "vim-enhanced", "-iwl*"] if kickstart else ["vim", "libc6-dev"],
+            users=[
+                {"name": "ops", "groups": ["adm", "users"], "sshKeys": [KEY, KEY + "2"]},
+                {"name": "backup2", "passwordHash": HASH},
+            ],
+            commands=['echo "rack $RACK" >/etc/motd', "systemctl enable 'a b.service' || :"],
+            **({"selinux": "permissive"} if kickstart else {}),
+        ),
+        machine(
+            mac=["52:54:00:12:34:56", "52:54:00:12:34:57"],
+            hostname="db-one",
+            network={"address": "10.0.0.11/24", "gateway": "10.0.0.1"},
+            console="ttyS1,115200n8",
+            disk={"device": "disk/by-id/ata-X", "layout": "plain"},
+            arguments=["mem=4G"],
+            variables={"RACK": "it's a1", "EMPTY_LOOKING": "$(x) `y` \\"},
+        ),
+    )
