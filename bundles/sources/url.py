@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,14 @@ from bundles.sources.artifact import Artifact, SourceFile
 _CHUNK = 1024 * 1024
 _TRIES = 5
 _TIMEOUT = 30  # seconds without a byte
+# Below 500. The range is the one of a try that had all bytes but not their end.
+_WORTH_A_TRY = (
+    http.client.REQUEST_TIMEOUT,
+    http.client.TOO_MANY_REQUESTS,
+    http.client.REQUESTED_RANGE_NOT_SATISFIABLE,
+)
+# The characters of RFC 3986, sections 2.1 to 2.3; anything else must come percent-encoded.
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 class DownloadFailed(GooseError):
@@ -78,8 +88,7 @@ class Downloads:
 
     def _fetch(self, url: str, progress: Progress) -> Path:
         """Downloads `url` to a temporary name, in several tries if it must."""
-        if not url.startswith(("http://", "https://")):
-            raise DownloadFailed(f"{url}: only http and https can be fetched")
+        check_address(url)
         self._folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(url.encode()).hexdigest()
         transfer = _Transfer(url, self._folder / f".{name}.{os.getpid()}.partial", progress)
@@ -93,7 +102,8 @@ class Downloads:
                     progress.finish()
                     return transfer.path
                 except urllib.error.HTTPError as error:
-                    if error.code < 500 and error.code not in (408, 429):
+                    error.close()
+                    if error.code < 500 and error.code not in _WORTH_A_TRY:
                         raise DownloadFailed(f"{url}: {error.code} {error.reason}") from error
                     last: Exception = error
                 except (OSError, http.client.HTTPException) as error:
@@ -102,6 +112,21 @@ class Downloads:
         except BaseException:
             transfer.path.unlink(missing_ok=True)
             raise
+
+
+def check_address(url: str) -> None:
+    """Refuses what is not an address of HTTP (RFC 3986, RFC 9110, section 4.2), before anything
+    is asked of a network. Raises `DownloadFailed`."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = _ADDRESS.fullmatch(url) and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        good = False
+    if not good:
+        raise DownloadFailed(
+            f"{url}: not an address that can be fetched",
+            hint="http:// or https://, and special characters percent-encoded",
+        )
 
 
 class _Transfer:
@@ -118,18 +143,23 @@ class _Transfer:
         Goes on behind what is there when the server confirms by If-Range that the file is still
         the same (RFC 9110, section 13.1.5). Raises OSError or http.client.HTTPException.
         """
-        have = self.path.stat().st_size if self.path.exists() else 0
-        request = urllib.request.Request(self._url, headers={"Accept-Encoding": "identity"})
-        if have and self._validator:
+        have = self.path.stat().st_size if self._validator and self.path.exists() else 0
+        request = urllib.request.Request(  # noqa: S310 - see check_address
+            self._url, headers={"Accept-Encoding": "identity"}
+        )
+        if have:
             request.add_header("Range", f"bytes={have}-")
             request.add_header("If-Range", self._validator)
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        with self._answer(request) as answer:
             resumed = answer.status == http.client.PARTIAL_CONTENT
+            found = answer.headers.get("Content-Range", "")
+            if resumed and not (have and found.startswith(f"bytes {have}-")):
+                self._validator = ""
+                raise http.client.HTTPException(f"the server sent the range {found!r} unasked")
             tag = answer.headers.get("ETag", "")
             self._validator = "" if tag.startswith("W/") else tag
             # http.client takes a connection that ends early for the end of the body.
-            length = answer.headers.get("Content-Length")
-            left = int(length) if length else None
+            left = answer.length
             with open(self.path, "ab" if resumed else "wb") as file:
                 while data := answer.read(_CHUNK):
                     file.write(data)
@@ -137,3 +167,14 @@ class _Transfer:
                     left = None if left is None else left - len(data)
             if left:
                 raise ConnectionError(f"the connection ended {left} bytes early")
+
+    def _answer(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        try:
+            answer: http.client.HTTPResponse = urllib.request.urlopen(  # noqa: S310
+                request, timeout=_TIMEOUT
+            )
+        except urllib.error.HTTPError as error:
+            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+                self._validator = ""  # the next try begins again
+            raise
+        return answer
