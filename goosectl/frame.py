@@ -65,7 +65,7 @@ def run(args: list[str], flags: set[str]) -> int:
                 code = _dispatch(args)
                 sys.stdout.flush()
             except BaseException as error:
-                return _explain(error, out)
+                code = _explain(error, out)
             return code
     except BaseException as error:  # the words themselves could not be written
         return _last_words(error)
@@ -185,6 +185,10 @@ def _explain(error: BaseException, out: output.Output) -> int:
         raise error
     known = _known(error)
     out.error(known)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
     if isinstance(known, UsageError):
         return 2
     return INTERRUPTED if isinstance(known, Interrupted) else 1
@@ -208,11 +212,16 @@ def _known(error: BaseException) -> GooseError:
 
 def _last_words(error: BaseException) -> int:
     """The exit code when stdout or stderr cannot be written to."""
-    # The interpreter flushes stdout once more at its end, and would complain about it there.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard_stdout()
     if isinstance(error, BrokenPipeError):
         return READER_GONE
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _discard_stdout() -> None:
+    """Sends what is still buffered nowhere: the interpreter flushes once more at its end, and
+    would complain there."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _reader_gone() -> bool:

@@ -13,10 +13,11 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 tools=$here/tests/tools
 
 main() {
+    [ "$(id -u)" != 0 ] || need_python "${PYTHON:-python3}"
     install_packages
     if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
         # The tools belong into the cache of the person who asked, not into root's.
-        exec runuser -u "$SUDO_USER" -- "$0"
+        exec runuser -u "$SUDO_USER" -- env HOME="$(getent passwd "$SUDO_USER" | cut -d: -f6)" "$0"
     fi
     local module
     for module in "$tools"/*/go.mod; do
@@ -94,9 +95,10 @@ build_tool() {
     say "building $name $version"
     mkdir -p "$target"
     # local: never another toolchain than the one at hand. The rename makes the tool appear whole.
-    (cd "$1" && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false "$go" build -mod=readonly -trimpath \
-        -ldflags "-s -w" -o "$target/$name.$$" "$package") ||
-        die "$name could not be built" "its words are above"
+    local words
+    words=$(cd "$1" && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false "$go" build -mod=readonly \
+        -trimpath -ldflags "-s -w" -o "$target/$name.$$" "$package" 2>&1) ||
+        { say "$words" && die "$name could not be built" "the compiler's words are above"; }
     mv "$target/$name.$$" "$target/$name"
 }
 
@@ -113,7 +115,7 @@ find_go() {
     if [ ! -x "$target/bin/go" ]; then
         say "no go $1 or newer on PATH: installing the one that tests/tools/go pins"
         local python=${PYTHON:-python3}
-        [ ! -x "$here/.venv/bin/python" ] || python=$here/.venv/bin/python
+        need_python "$python"
         "$python" -m venv --clear "$target"
         "$target/bin/python" -m pip --disable-pip-version-check --quiet --no-input install \
             --only-binary :all: --require-hashes -r "$tools/go/requirements.txt" ||
