@@ -16,12 +16,14 @@ class BadKey(GooseError):
     """A file that should hold a key does not hold one of the right kind."""
 
     code = "bad-key"
+    default_hint = "look at it with goosectl key show FILE; goosectl key new NAME makes a new key"
 
 
 class KeyExposed(GooseError):
     """Others than its owner may read a private key."""
 
     code = "key-exposed"
+    default_hint = "chmod 600 the file, and make a new key if others were there"
 
 
 class KeyExists(GooseError):
@@ -51,7 +53,6 @@ def read_secret(path: Path) -> bytes:
     if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & 0o077:
         raise KeyExposed(
             f"{path} has mode {stat.S_IMODE(status.st_mode):04o}: others may read this private key",
-            hint=f"chmod 600 {path}, and make a new key if others were there",
             file=str(path),
         )
     return data

@@ -160,6 +160,6 @@ class PublicKey:
             data = application + token + hashlib.sha256(data).digest()
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(plain, data)
-        except (InvalidSignature, ValueError):  # ValueError: no point on the curve
+        except InvalidSignature:
             return False
         return True

@@ -13,7 +13,7 @@ from typing import Any
 
 from bundles import canonical, keys, sshkey, sshsig, trustform
 from bundles.errors import GooseError
-from bundles.sshkey import PublicKey, UnsupportedKey, WireError
+from bundles.sshkey import PublicKey, UnsupportedKey
 from bundles.statement import format_time, parse_time
 from bundles.trustform import FORMAT, BadTrustRoot
 
@@ -220,7 +220,7 @@ def read(data: bytes, where: str) -> TrustRoot:
         raise BadTrustRoot(f"{where}: {error.message}", hint=error.hint) from error
     except (TypeError, AttributeError, ValueError) as error:
         raise BadTrustRoot(f"{where} is not a trust root: {error}") from error
-    # Also refuses any other format number.
+    # Also refuses any other format number, and a key with a comment.
     if root.render() != data:
         raise BadTrustRoot(f"{where} is not a trust root of format {FORMAT}")
     return root
@@ -246,9 +246,7 @@ def _require(value: Any, fields: set[str]) -> None:
 
 def _read_signer(item: Any) -> TrustedSigner:
     _require(item, _SIGNER_FIELDS)
-    key, comment = keys.parse_public(item["key"])
-    if comment:
-        raise WireError("a key has a comment")
+    key, _ = keys.parse_public(item["key"])
     return TrustedSigner(
         name=item["name"],
         key=key,

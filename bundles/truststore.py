@@ -89,12 +89,11 @@ class TrustStore:
                 expected=fingerprint,
                 found=root.fingerprint,
             )
-        self.require_none()
         files = self._files_of(root.version)
         try:
             files[-1].parent.mkdir(parents=True, exist_ok=True)
             durable.create_files({path: (root.render(), 0o644) for path in files})
-        except FileExistsError as error:  # another pinned one just now
+        except FileExistsError as error:
             raise TrustRootExists(f"{error.filename} is already there") from error
         except OSError as error:
             raise TrustUnusable(f"{error.filename or self.folder}: {error.strerror}") from error

@@ -81,12 +81,13 @@ def build(
     from bundles import lock as locks
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
+    from goosectl import ask
 
     report = output.get()
     progress = report.progress()
     loaded = recipes.load(recipe)
     pins = locks.read(locks.path_for(recipe))
-    signers = [keys.load_private(path) for path in key]
+    signers = [keys.load_private(path, ask.passphrase_of) for path in key]
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is not None and not epoch.isdecimal():
         raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")

@@ -19,6 +19,7 @@ from tests.bundles.signing import MESSAGE, Token, signer, ssh_keygen, ssh_verify
 ARMORED = sshsig.sign(MESSAGE, signer(1), BUNDLE)
 REFUSALS = (SignatureMalformed, SignatureInvalid, UnsupportedKey, sshsig.WrongNamespace)
 TOKEN = Token(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+OTHER_TOKEN = Token(TOKEN.private, application=b"ssh:release")
 
 
 def body(armored: bytes = ARMORED) -> bytes:
@@ -56,7 +57,7 @@ def signature_body(
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
-@pytest.mark.parametrize("who", [signer(1), TOKEN], ids=["key file", "token"])
+@pytest.mark.parametrize("who", [signer(1), TOKEN, OTHER_TOKEN], ids=["file", "token", "other"])
 def test_ssh_keygen_accepts_ours(tmp_path: Path, who: sshsig.Signer, namespace: str) -> None:
     armored = sshsig.sign(MESSAGE, who, namespace)
     allowed = f"release {who.public.openssh}\n"
@@ -97,6 +98,10 @@ def test_a_key_of_ssh_keygen_signs_the_same_bytes_with_either(tmp_path: Path) ->
 def test_length_is_known_before_the_message(who: sshsig.Signer, namespace: str) -> None:
     expected = sshsig.signature_length(who.public, namespace)
     assert {len(sshsig.sign(bytes(n), who, namespace)) for n in (0, 1, 10_000)} == {expected}
+
+
+def test_length_that_the_docs_tell() -> None:
+    assert len(ARMORED) == 310
 
 
 # Attacks
@@ -192,7 +197,6 @@ RESPELLED: dict[str, Callable[[bytes], bytes]] = {
     "header field": lambda a: a.replace(b"-----\n", b"-----\nComment: x\n", 1),
     "empty": lambda a: b"",
     "armor of nothing": lambda a: armor(b""),
-    "enormous": lambda a: armor(bytes(sshsig.MAX_SIGNATURE)),
 }
 
 
@@ -207,6 +211,11 @@ def rewrap(armored: bytes, width: int) -> bytes:
 def test_another_spelling_of_the_armor(name: str) -> None:
     with pytest.raises(SignatureMalformed):
         sshsig.parse(RESPELLED[name](ARMORED))
+
+
+def test_enormous_signature_is_not_read() -> None:
+    with pytest.raises(SignatureMalformed, match="at most 16384 are read"):
+        sshsig.parse(armor(body() + bytes(sshsig.MAX_SIGNATURE)))
 
 
 BAD_FIELDS: dict[str, dict[str, object]] = {

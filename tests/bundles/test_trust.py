@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from bundles import canonical, keys, sshsig, trust
 from bundles.errors import GooseError
+from bundles.sshkey import PublicKey
 from bundles.sshsig import BUNDLE, NAMESPACES, RECEIPT, TRUST, VOLUMES
-from bundles.trust import BadTrustRoot, TrustedSigner, TrustRoot
+from bundles.trust import TrustedSigner, TrustRoot
+from bundles.trustform import BadTrustRoot
 from tests.bundles.signing import MESSAGE, Token, signer, ssh_keygen, ssh_verify
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -264,7 +266,7 @@ def test_fingerprint_of_a_known_root() -> None:
 
 @given(st.permutations([(ANNA.public, "anna"), (BEN.public, ""), (CLEO.public, "cleo")]))
 def test_fingerprint_does_not_depend_on_the_order_of_the_signers(
-    order: list[tuple[sshsig.PublicKey, str]],
+    order: list[tuple[PublicKey, str]],
 ) -> None:
     in_order = sorted(order, key=lambda item: item[0].raw)
     assert trust.first(order, 2) == trust.first(in_order, 2)

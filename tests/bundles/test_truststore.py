@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from bundles import canonical, trust
-from bundles.store import durable
-from bundles.trust import BadTrustRoot
+from bundles.trustform import BadTrustRoot
 from bundles.truststore import (
     NoTrustRoot,
     TrustRootExists,
@@ -71,21 +70,6 @@ def test_deleted_root_is_not_forgotten(store: TrustStore) -> None:
     store.path.unlink()
     with pytest.raises(TrustRootExists, match=r"history/1\.json"):
         store.pin(OTHER, OTHER.fingerprint)
-
-
-def test_two_pin_at_once(store: TrustStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other comes between the check and the write."""
-    real = durable.create_files
-
-    def late(files: object) -> None:
-        monkeypatch.setattr(durable, "create_files", real)
-        TrustStore(store.folder).pin(OTHER, OTHER.fingerprint)
-        real(files)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(durable, "create_files", late)
-    with pytest.raises(TrustRootExists):
-        store.pin(ROOT, ROOT.fingerprint)
-    assert store.root() == OTHER
 
 
 def spoil(data: bytes) -> bytes:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bundles import keys
+from bundles.sshsig import VOLUMES
 from goosectl.main import main
-from tests.bundles.signing import ssh_keygen
+from tests.bundles.signing import ssh_keygen, ssh_verify
 from tests.cli.terminal import converse
 
 
@@ -96,3 +98,34 @@ def test_passphrase_is_asked_twice_on_a_terminal(
         assert ssh_keygen("-y", "-P", "horse", "-f", tmp_path / "k")
     else:
         assert list(tmp_path.iterdir()) == []
+
+
+RECIPE = """\
+apiVersion: goose/v1
+kind: Bundle
+name: base
+version: 1.0.0
+audience: any
+contents:
+  - file: ./recipe.yaml
+    as: recipe.yaml
+"""
+
+
+def test_passphrase_of_a_key_is_asked_for_when_it_signs(tmp_path: Path) -> None:
+    keys.new_signing(tmp_path, "k", "horse")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    command = ["bundle", "build", str(recipe), "--key", str(tmp_path / "k"), "--out"]
+    prompt = f"Passphrase of {tmp_path}/k:"
+    code, seen = converse([*command, str(tmp_path / "wrong")], [(prompt, "house")])
+    assert (code, "wrong passphrase" in seen) == (1, True)
+    code, seen = converse([*command, str(tmp_path / "right")], [(prompt, "horse")])
+    assert (code, "horse" in seen) == (0, False)
+    listing = (tmp_path / "right" / "base-1.0.0.volumes.json").read_bytes()
+    armored = (tmp_path / "right" / "base-1.0.0.volumes.json.sig").read_bytes()
+    public, _ = keys.load_public(tmp_path / "k.pub")
+    assert ssh_verify(tmp_path, f"k {public.openssh}\n", "k", armored, VOLUMES, message=listing)
+    command = [sys.executable, "-m", "goosectl", *command, str(tmp_path / "nobody")]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, "is protected by a passphrase" in done.stderr) == (1, True)
