@@ -216,7 +216,8 @@ def read_index(data: bytes, where: str) -> tuple[str, str, list[Descriptor]]:
     """
     value = canonical.loads(data, where)
     try:
-        kind, title = value["artifactType"], value["annotations"][TITLE]
+        kind = _text(value["artifactType"], where)
+        title = _text(value["annotations"][TITLE], where)
         children = [_read_descriptor(child, where) for child in value["manifests"]]
         same = encode_index(kind, title, children) == data
     except (KeyError, TypeError, AttributeError) as error:
@@ -224,6 +225,12 @@ def read_index(data: bytes, where: str) -> tuple[str, str, list[Descriptor]]:
     if not same:
         raise BadLayout(f"{where} holds fields that an index of format 1 does not have")
     return kind, title, children
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise BadLayout(f"{where} has {value!r} where a text must stand")
+    return value
 
 
 def _read_descriptor(value: Any, where: str) -> Descriptor:
@@ -236,7 +243,7 @@ def _read_descriptor(value: Any, where: str) -> Descriptor:
         raise BadLayout(f"{where} refers to a document of {size!r} bytes; at most {MAX_DOCUMENT}")
     return Descriptor(
         media_type=value["mediaType"],
-        artifact_type=value["artifactType"],
+        artifact_type=_text(value["artifactType"], where),
         digest=digests.check(value["digest"], where),
         size=size,
         title=None if title is None else check_path(title, where),
@@ -251,7 +258,8 @@ def read_manifest(data: bytes, where: str) -> tuple[str, str, list[tuple[Layer, 
     """
     value = canonical.loads(data, where)
     try:
-        kind, title = value["artifactType"], value["annotations"][TITLE]
+        kind = _text(value["artifactType"], where)
+        title = _text(value["annotations"][TITLE], where)
         layers = [_read_layer(item, where) for item in value["layers"]]
         same = encode_manifest(kind, title, (la.encode(d, f) for la, d, f in layers)) == data
     except (KeyError, TypeError, AttributeError) as error:

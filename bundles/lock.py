@@ -13,6 +13,7 @@ from typing import Literal
 
 from bundles import digest as digests
 from bundles.errors import GooseError
+from bundles.statement import parse_time
 from bundles.store import durable
 
 _VERSION: Literal["goose/v1"] = "goose/v1"
@@ -66,13 +67,17 @@ def read(path: Path) -> Lock | None:
         pins = []
         for number, item in enumerate(value["inputs"], 1):
             digest = digests.check(item["digest"], f"{path}: input {number}")
-            pins.append(Pin(str(item["url"]), digest, int(item["size"])))
-        return Lock(str(value["created"]), tuple(pins))
+            url, size = item["url"], item["size"]
+            if not isinstance(url, str) or type(size) is not int or size < 0:
+                raise ValueError(f"input {number}")
+            pins.append(Pin(url, digest, size))
+        parse_time(value["created"])
+        return Lock(value["created"], tuple(pins))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise BadLock(f"{path}: {error.strerror}", file=str(path)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadLock(f"{path} is not a lock: {error!r}", file=str(path)) from error
 
 

@@ -24,7 +24,7 @@ MAX_VOLUMES = 10_000
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 class BadStatement(GooseError):
@@ -113,7 +113,8 @@ _TOTALS = {"artifacts", "bytes", "documentBytes", "documents", "files", "layers"
 def read(data: bytes, where: str) -> Statement:
     """The statement that `data` encodes.
 
-    Raises `NotCanonical`, `ReaderTooOld`, `BadDigest` or `BadStatement`.
+    Raises `NotCanonical`, `ReaderTooOld`, `BadDigest` or `BadStatement`; afterwards `encode` of
+    the result is `data`, so nothing in it went unread.
     """
     value = canonical.loads(data, where)
     reader = value.get("reader") if isinstance(value, dict) else None
@@ -137,7 +138,7 @@ def read(data: bytes, where: str) -> Statement:
             )
         }
     )
-    return Statement(
+    found = Statement(
         name=_text(value, "name", NAME, where),
         version=_text(value, "version", VERSION, where),
         sequence=_count(value, "sequence", where),
@@ -151,6 +152,9 @@ def read(data: bytes, where: str) -> Statement:
         base=None if value["base"] is None else digests.check(value["base"], f"{where}: base"),
         reader=_count(value, "reader", where),
     )
+    if found.encode() != data:  # true, say, is equal to 1
+        raise BadStatement(f"{where} has a field of another type than format {FORMAT} gives it")
+    return found
 
 
 def parse_time(text: str) -> datetime:
