@@ -23,9 +23,10 @@ access = logging.getLogger("goosed.access")
 REQUEST_ID = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
-_ID = "goosed.request_id"
+_ID = web.RequestKey("request_id", str)
 CLIENT_GONE = 499  # nginx's number for it; nobody receives it
-ENDED = "goosed.ended"  # in a request: the status to record when a response was cut
+# The status to record of a response that was cut.
+ENDED = web.RequestKey("ended", int)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Timer
 
 import pytest
 
@@ -225,6 +225,19 @@ def test_processes_that_make_the_token_key_at_once_agree(tmp_path: Path) -> None
     assert [entry.name for entry in path.parent.iterdir()] == ["token.key"]
 
 
+def test_a_token_key_made_by_another_process_meanwhile_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "token.key"
+    others = bytes(range(32))
+
+    def random(size: int) -> bytes:
+        token_key.load(path, lambda _: others)  # the other process is first
+        return bytes(size)
+
+    made = token_key.load(path, random)
+    token_id = "00000000-0000-4000-8000-000000000001"
+    assert made.boot(token_id) == TokenKey(others).boot(token_id)
+
+
 def test_a_token_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "token.key"
     token_key.load(path)
@@ -247,6 +260,19 @@ def test_the_state_file_is_private_from_the_first_moment(tmp_path: Path) -> None
     migrate(state, NOW)
     for file in tmp_path.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600, file
+    state.close()
+
+
+def test_a_state_is_opened_while_another_process_writes_its_first_page(tmp_path: Path) -> None:
+    """SQLite does not wait, but fails at once, when WAL is asked for in this moment."""
+    writing = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
+    writing.execute("begin immediate")
+    finish = Timer(0.3, writing.execute, ["commit"])
+    finish.start()
+    state = SqliteState(tmp_path / "state.db")
+    migrate(state, NOW)
+    finish.join()
+    writing.close()
     state.close()
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from tests.daemon.content import make_store
 from tests.daemon.state_backends import MAC
+from tests.daemon.test_web_artifacts import raw
 from tests.daemon.web_site import FILES, PROFILES, Lab
 
 BIG = 64 << 20  # bytes: more than every buffer between server and client holds
@@ -308,6 +309,14 @@ async def test_clients_that_read_slowly_hold_nobody_up(lab: Lab) -> None:
         async with asyncio.timeout(5):
             assert (await lab.get("/healthz")).status == 200
             assert (await lab.get("/v1/artifacts/site-base/parted.iso")).status == 200
+
+
+async def test_what_is_no_http_is_answered_and_leaves_no_traceback(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await raw(lab, b"\x16\x03\x01\x02\x00\x01 token=secret\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert "secret" not in caplog.text
 
 
 async def test_clients_that_go_away_are_no_errors(
