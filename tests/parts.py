@@ -94,6 +94,7 @@ PARTS = {
     "curl": Part("curl", _command("curl")),
     "debian-installer initrd": Part(_DI, _file(f"{_DI_FILES}/initrd.gz")),
     "debian-installer kernel": Part(_DI, _file(f"{_DI_FILES}/linux")),
+    "debconf-set-selections": Part("debconf", _command("debconf-set-selections")),
     "git": Part("git", _command("git")),
     "ipxe.lkrn": Part("ipxe", _file("/usr/lib/ipxe/ipxe.lkrn", "/boot/ipxe.lkrn")),
     "iPXE ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/pxe-virtio.rom")),

@@ -58,30 +58,31 @@ def _bracketed(address: str) -> str:
 
 
 def _preseed(boot: BootContext) -> tuple[str, ...]:
-    """Debian installer guide, B.2: what is asked before the preseed is there comes from here."""
+    """Debian installer guide, B.2: what is asked before the preseed is there comes from here.
+
+    The installer takes no notice of arguments without a value (its env2debconf).
+    """
     host, _, domain = boot.hostname.partition(".")
-    network = boot.machine.network
-    names = ["netcfg/get_ipaddress", "netcfg/get_netmask", "netcfg/get_gateway"]
-    static: tuple[str, ...] = ()
-    if network is not None:
-        values = (network.address.ip, network.address.netmask, network.gateway or "none")
-        static = (
-            "netcfg/disable_autoconfig=true",
-            *(f"{name}={value}" for name, value in zip(names, values, strict=True)),
-            f"netcfg/get_nameservers={' '.join(boot.nameservers)}",
-            "netcfg/confirm_static=true",
-        )
-    return (
-        "auto=true",
-        "priority=critical",
-        f"url={render_url(boot)}",
-        "interface=auto",
-        f"hostname={host}",
-        f"domain={domain}",
-        f"locale={boot.site.language}",
-        f"keymap={boot.site.keyboard}",
-        *static,
-    )
+    answers = {
+        "auto": "true",
+        "priority": "critical",
+        "url": render_url(boot),
+        "interface": "auto",  # the card that BOOTIF names
+        "hostname": host,
+        "domain": domain,
+        "locale": boot.site.language,
+        "keymap": boot.site.keyboard,
+    }
+    if (network := boot.machine.network) is not None:
+        answers |= {
+            "netcfg/disable_autoconfig": "true",
+            "netcfg/get_ipaddress": str(network.address.ip),
+            "netcfg/get_netmask": str(network.address.netmask),
+            "netcfg/get_gateway": str(network.gateway or "none"),
+            "netcfg/get_nameservers": " ".join(boot.nameservers),
+            "netcfg/confirm_static": "true",
+        }
+    return tuple(f"{name}={value}" for name, value in answers.items() if value)
 
 
 BOOT_CARD = "boot0"

@@ -147,4 +147,4 @@ def ipxe_arguments(values: tuple[str, ...]) -> Quoted:
     return Quoted(" ".join(map(ipxe, words)))
 
 
-MAX_COMMAND_LINE = 2047 - 64  # COMMAND_LINE_SIZE of x86; the rest is what iPXE puts in itself
+MAX_COMMAND_LINE = 2047 - 128  # COMMAND_LINE_SIZE of x86; the rest is for BOOTIF and initrd=

@@ -1,0 +1,62 @@
+"""Whole rendered documents, as they were read and approved by a person.
+
+After a change that is meant:  RENEW_GOLDEN=1 python -m pytest tests/daemon/test_render_golden.py
+writes them anew and fails; read the difference with git before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goosed_daemon.infra import validate
+from goosed_daemon.render import ipxe
+from tests.daemon.infra_site import BASE, RELEASES, boot, full, profile
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "chain.ipxe": lambda: ipxe.chain(BASE),
+    "install-dhcp.ipxe": lambda: ipxe.install(boot()),
+    "install-static-rhel9.ipxe": lambda: ipxe.install(full("rhel9")),
+    "install-static-debian12.ipxe": lambda: ipxe.install(full("debian12")),
+    "local.ipxe": lambda: ipxe.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
+    "refuse.ipxe": lambda: ipxe.refuse("no machine has MAC 52:54:00:12:34:99"),
+    "minimal.ks": lambda: validate.rendered(boot()),
+    "minimal.preseed": lambda: validate.rendered(boot(to=profile("debian12"))),
+    **{
+        f"full-{release}.{'ks' if release.startswith('rhel') else 'preseed'}": (
+            lambda release=release: validate.rendered(full(release))  # type: ignore[misc]
+        )
+        for release in RELEASES
+    },
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_golden(name: str) -> None:
+    rendered = DOCUMENTS[name]()
+    path = GOLDEN / name
+    if os.environ.get("RENEW_GOLDEN") == "1":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(rendered)
+        pytest.fail(f"{path.name} was written anew: read the difference")
+    assert rendered == path.read_text()
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_rendering_is_deterministic_and_ends_with_a_newline(name: str) -> None:
+    text = DOCUMENTS[name]()
+    assert text == DOCUMENTS[name]()
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    trailing = [line for line in text.splitlines() if line != line.rstrip()]
+    # iPXE's `||` may be the last word of a line; a blank after it would be harmless, but is not.
+    assert trailing == []
