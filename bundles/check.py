@@ -13,6 +13,7 @@ from bundles.ingest import open_volumes
 from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.scan import Blob, ContentReader, shares
+from bundles.seal import Identity
 from bundles.statement import Statement
 from bundles.verify import Authority
 from bundles.volume import BadVolume
@@ -72,7 +73,11 @@ class _Nowhere:
 
 
 def check_volumes(
-    paths: Sequence[Path], authority: Authority, policy: Policy, progress: Progress
+    paths: Sequence[Path],
+    authority: Authority,
+    policy: Policy,
+    progress: Progress,
+    identities: Sequence[Identity] = (),
 ) -> Checked:
     """Reads the volumes at `paths` to their ends.
 
@@ -80,7 +85,7 @@ def check_volumes(
     """
     faults: list[GooseError] = []
     with ExitStack() as stack:
-        volumes = open_volumes(paths, authority, policy, stack)
+        volumes = open_volumes(paths, authority, policy, stack, identities)
         head = volumes[0].head
         stored = shares(head)
         wanted = [stored[volume.head.volume - 1] for volume in volumes]

@@ -71,7 +71,7 @@ class Large:
         if piece.layer.part == piece.layer.parts:
             end = piece.offset + piece.layer.size
             if os.fstat(descriptor).st_size != end:
-                raise _changed(piece)
+                raise changed(piece)
 
     @property
     def digest(self) -> str:
@@ -141,7 +141,7 @@ def _read_batch(pieces: Sequence[Piece]) -> list[Small]:
         except OSError as error:
             raise unreadable(piece.location, error) from error
         if len(data) != piece.layer.size:
-            raise _changed(piece)
+            raise changed(piece)
         found.append(Small(data, digests.of(data)))
     return found
 
@@ -150,13 +150,14 @@ def _fill(descriptor: int, view: memoryview, piece: Piece, offset: int) -> None:
     while view:
         count = os.preadv(descriptor, [view], offset)
         if count == 0:
-            raise _changed(piece)
+            raise changed(piece)
         view, offset = view[count:], offset + count
 
 
-def _changed(piece: Piece) -> SourceFault:
+def changed(piece: Piece) -> SourceFault:
+    """The refusal of a file that is no longer what the plan was made from."""
     return SourceFault(
-        f"{piece.location} changed its size while the bundle was built",
+        f"{piece.location} changed while the bundle was built",
         hint="build again when nothing writes to it",
         file=piece.location,
     )

@@ -8,23 +8,25 @@ layer is in. Killed anywhere, the same call made again goes on from what is alre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from bundles import digest as digests
+from bundles import seal
 from bundles.errors import GooseError, UsageError
 from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.scan import ContentReader, DamagedBlob, read_head, shares
+from bundles.seal import Identity, IdentityNeeded, OpenedVolume
 from bundles.statement import Statement, format_time
 from bundles.store.errors import StoreFull
 from bundles.store.local import LocalIngest, LocalStore
 from bundles.store.protocol import BundleRef, Refs
 from bundles.store.refs import with_bundle
 from bundles.verify import Authority, Content, TrustedHead
-from bundles.volume import Reader, copy_source
+from bundles.volume import Reader, Source, copy_source
 
 _SUFFIX = ".goose.tar"
 # A store's files end on blocks of this many bytes, on every common file system.
@@ -86,9 +88,12 @@ def find_volumes(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(path.glob(f"*{_SUFFIX}"))
+            inside = sorted({*path.glob(f"*{_SUFFIX}"), *path.glob(f"*{_SUFFIX}{seal.SUFFIX}")})
             if not inside:
-                raise NoVolumes(f"{path} holds no volume", hint=f"volumes end in {_SUFFIX}")
+                raise NoVolumes(
+                    f"{path} holds no volume",
+                    hint=f"volumes end in {_SUFFIX} or {_SUFFIX}{seal.SUFFIX}",
+                )
         elif path.is_file():
             inside = [path]
         else:
@@ -98,19 +103,31 @@ def find_volumes(paths: Sequence[Path]) -> list[Path]:
 
 
 def open_volumes(
-    paths: Sequence[Path], authority: Authority, policy: Policy, stack: ExitStack
+    paths: Sequence[Path],
+    authority: Authority,
+    policy: Policy,
+    stack: ExitStack,
+    identities: Sequence[Identity] = (),
 ) -> list[OpenVolume]:
     """Opens volumes of one bundle and verifies their heads; `stack` closes them.
 
-    Raises what `read_head` raises, and `MixedVolumes`.
+    Sealed ones are opened with `identities`. Raises what `read_head` raises, `MixedVolumes`,
+    `IdentityNeeded` or `WrongIdentity`.
     """
     volumes: list[OpenVolume] = []
     for path in find_volumes(paths):
         try:
-            file = stack.enter_context(open(path, "rb"))
+            file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 - the stack closes it
+            sealed = file.read(len(seal.MAGIC)) == seal.MAGIC
+            file.seek(0)
         except OSError as error:
             raise NoVolumes(f"{path}: {error.strerror}", hint="check the medium") from error
-        reader = Reader(copy_source(file), path.name)
+        source: Source = copy_source(file)
+        if sealed:
+            if not identities:
+                raise IdentityNeeded(f"{path.name} is sealed", volume=path.name)
+            source = stack.enter_context(closing(OpenedVolume(file, path.name, identities)))
+        reader = Reader(source, path.name)
         head = TrustedHead(authority, policy, path.name)
         read_head(reader, head)
         if volumes and head.message != volumes[0].head.message:
@@ -125,14 +142,15 @@ def import_volumes(
     authority: Authority,
     policy: Policy,
     progress: Progress,
+    identities: Sequence[Identity] = (),
 ) -> Imported:
-    """Imports the volumes at `paths` into `store`.
+    """Imports the volumes at `paths` into `store`; sealed ones are opened with `identities`.
 
     Raises what the checks raise, `StoreFull`, `StoreBusy` or `StoreError`; what was served before
     is then still served, and layers that were verified stay for the next run.
     """
     with ExitStack() as stack:
-        volumes = open_volumes(paths, authority, policy, stack)
+        volumes = open_volumes(paths, authority, policy, stack, identities)
         head = volumes[0].head
         said = head.statement
         ref = store.refs().version(said.name, said.version)

@@ -130,7 +130,7 @@ class Reader:
         self._source = source
         self._held = b""  # read ahead, and not yet taken
         self._seen: set[str] = set()
-        self.mtime: int | None = None  # of all entries, taken from the first
+        self._mtime: int | None = None  # of all entries, taken from the first
 
     def available(self, count: int) -> bytes:
         """The next `count` bytes, or what is left of them."""
@@ -170,9 +170,9 @@ class Reader:
         """The data of the entry `wanted`, whose size is not known beforehand."""
         block = self.exactly(BLOCK, wanted)
         size = self._size(block)
-        if self.mtime is None:
-            self.mtime = _octal(block[136:148])
-        if size is None or self.mtime is None or block != header(wanted, size, self.mtime):
+        if self._mtime is None:
+            self._mtime = _octal(block[136:148])
+        if size is None or self._mtime is None or block != header(wanted, size, self._mtime):
             raise self._diagnose(block, wanted)
         if size > limit:
             raise BadVolume(
@@ -195,13 +195,12 @@ class Reader:
 
     def expect(self, name: str, size: int) -> None:
         """Reads the header of entry `name`, which must have `size` bytes; the data follow."""
-        assert self.mtime is not None
         self.check_header(self.exactly(BLOCK, name), name, size)
         self._seen.add(name)
 
     def check_header(self, block: bytes, name: str, size: int) -> None:
         """Refuses `block` unless it is the header of `name` with `size` bytes."""
-        if block != header(name, size, self.mtime or 0):
+        if block != header(name, size, self._mtime or 0):
             raise self._diagnose(block, name)
 
     def expect_data(self, name: str, size: int) -> bytes:

@@ -20,30 +20,51 @@ _FLUSH = 256 * 1024 * 1024  # bytes written before the disk is set to work on th
 _READ_BACK = 4 * 1024 * 1024
 
 
-class VolumeWriter:
-    """A volume under a temporary name until `publish`; a context manager that removes it
-    again unless `keep` was called. Raises OSError."""
+class PendingFile:
+    """A file under a temporary name until `publish`; a context manager that removes it again
+    unless `keep` was called. Raises OSError."""
 
-    def __init__(self, path: Path, head_size: int, mtime: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._head_size, self._mtime, self._pool = head_size, mtime, pool
+        self.position = 0  # bytes written; at the end, the file's size
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-        self._buffer = bytearray()
-        self.position = head_size  # where the buffer goes; after `finish`, the volume's size
         self._published = self._kept = False
-        self._flushed = 0
-        self._flush: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._flush is not None:
-            self._flush.exception()
         os.close(self._file)
         if not self._kept:
             (self.path if self._published else self._temporary).unlink(missing_ok=True)
+
+    def publish(self) -> None:
+        """Gives the file its name."""
+        os.rename(self._temporary, self.path)
+        self._published = True
+        durable.sync_folder(self.path.parent)
+
+    def keep(self) -> None:
+        """The build succeeded: the file stays."""
+        self._kept = True
+
+
+class VolumeWriter(PendingFile):
+    """An open volume, written in place."""
+
+    def __init__(self, path: Path, head_size: int, mtime: int, pool: ThreadPoolExecutor) -> None:
+        super().__init__(path)
+        self._head_size, self._mtime, self._pool = head_size, mtime, pool
+        self._buffer = bytearray()
+        self.position = head_size  # where the buffer goes
+        self._flushed = 0
+        self._flush: Future[None] | None = None
+
+    def __exit__(self, *_: object) -> None:
+        if self._flush is not None:
+            self._flush.exception()
+        super().__exit__()
 
     def add(self, size: int, item: Small | Large, seen: set[str]) -> str:
         """Writes one layer unless its digest is in `seen`; returns the digest."""
@@ -69,7 +90,7 @@ class VolumeWriter:
 
     def write_head(self, entries: Sequence[tuple[str, bytes]]) -> None:
         """Fills in the head; its length is the one that was planned."""
-        head = b"".join(_entry(name, data, self._mtime) for name, data in entries)
+        head = encode_head(entries, self._mtime)
         if len(head) != self._head_size:
             raise AssertionError(f"planned a head of {self._head_size} bytes, made {len(head)}")
         self._write(head, 0)
@@ -86,16 +107,6 @@ class VolumeWriter:
             progress.advance(len(chunk), self.path.name)
         flush.result()
         return digests.PREFIX + whole.hexdigest()
-
-    def publish(self) -> None:
-        """Gives the volume its name."""
-        os.rename(self._temporary, self.path)
-        self._published = True
-        durable.sync_folder(self.path.parent)
-
-    def keep(self) -> None:
-        """The build succeeded: the volume stays."""
-        self._kept = True
 
     def _read_back(self) -> Iterator[memoryview]:
         buffer = memoryview(bytearray(_READ_BACK))
@@ -128,5 +139,8 @@ class VolumeWriter:
                 done += os.pwrite(self._file, view[done:], at + done)
 
 
-def _entry(name: str, data: bytes, mtime: int) -> bytes:
-    return header(name, len(data), mtime) + data + bytes(padding(len(data)))
+def encode_head(entries: Sequence[tuple[str, bytes]], mtime: int) -> bytes:
+    """The entries of a head as they stand in the tar."""
+    return b"".join(
+        header(name, len(data), mtime) + data + bytes(padding(len(data))) for name, data in entries
+    )

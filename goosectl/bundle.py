@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Build, check and import air-gap bundles.", no_args_is_help=True)
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Volumes or folders of them.")]
+Identities = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="An age or SSH private key that opens sealed volumes."),
+]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
 
 
@@ -66,18 +70,23 @@ def build(
     recipe: RecipePath,
     key: Annotated[list[Path], typer.Option(help="A private key to sign with; repeatable.")],
     out: Annotated[Path, typer.Option(help="The folder for the volumes.")],
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RECIPIENT", help="Seal to age1..., an SSH key or a file of one."),
+    ] = None,
     volume_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB.")
     ] = None,
 ) -> None:
     """Build a bundle and sign it.
 
-    Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same recipe, lock and inputs give the same bytes.
+    Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same
+    recipe, lock and inputs give the same bytes.
 
-    Example: goosectl bundle build bundle.yaml --key release --out media
+    Example: goosectl bundle build bundle.yaml --key release --out media --to site-a.agepub
     """
     from bundles import build as builder
-    from bundles import keys, plan
+    from bundles import keys, plan, seal
     from bundles import lock as locks
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
@@ -87,6 +96,7 @@ def build(
     progress = report.progress()
     loaded = recipes.load(recipe)
     pins = locks.read(locks.path_for(recipe))
+    recipients = [seal.recipient(text) for text in to or []]
     signers = [keys.load_private(path, ask.passphrase_of) for path in key]
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is not None and not epoch.isdecimal():
@@ -99,7 +109,7 @@ def build(
         [signature_length(signer.public, BUNDLE) for signer in signers],
         sizes.parse(volume_size) if volume_size else None,
     )
-    built = builder.build(planned, signers, out, progress)
+    built = builder.build(planned, signers, out, progress, recipients)
     files = [*built.volumes, built.volume_list, *built.signatures]
     report.result(
         {
@@ -119,10 +129,12 @@ def build(
 def inspect(
     paths: Paths,
     files: Annotated[bool, typer.Option("--files", help="List every file.")] = False,
+    identity: Identities = None,
 ) -> None:
     """Show what volumes hold.
 
-    Reads their heads only, and needs no store. Says whether a trust root on this machine vouches for the signers.
+    Reads their heads only, and needs no store. Says whether a trust root on this machine vouches
+    for the signers.
 
     Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar
     """
@@ -133,7 +145,9 @@ def inspect(
     out = output.get()
     authority, pinned = site.authority_or_any()
     with ExitStack() as stack:
-        volumes = open_volumes(paths, authority, site.lenient_policy(), stack)
+        volumes = open_volumes(
+            paths, authority, site.lenient_policy(), stack, site.identities(identity)
+        )
         head = volumes[0].head
     numbers = sorted({volume.head.volume for volume in volumes})
     out.result(
@@ -143,7 +157,7 @@ def inspect(
 
 
 @app.command()
-def verify(paths: Paths) -> None:
+def verify(paths: Paths, identity: Identities = None) -> None:
     """Check signatures and every byte.
 
     Names each file that is damaged, and changes nothing.
@@ -153,7 +167,13 @@ def verify(paths: Paths) -> None:
     from bundles.check import check_volumes
 
     out = output.get()
-    checked = check_volumes(paths, site.trust_root(), site.lenient_policy(), out.progress())
+    checked = check_volumes(
+        paths,
+        site.trust_root(),
+        site.lenient_policy(),
+        out.progress(),
+        site.identities(identity),
+    )
     checked.raise_faults()
     text = [_summary(checked.statement), f"signed by {', '.join(checked.signers)}: good"]
     text.append(f"{len(checked.volumes)} of {len(checked.statement.volumes)} volumes read: good")
@@ -182,6 +202,7 @@ def import_(
         list[str] | None,
         typer.Option(metavar="CODE", help="Overrule a refusal by its code; it is recorded."),
     ] = None,
+    identity: Identities = None,
 ) -> None:
     """Verify volumes and store what they hold.
 
@@ -197,7 +218,9 @@ def import_(
     overrides = check_overrides(allow or [])
     authority, store = site.trust_root(), site.store()
     policy = site.policy(store, overrides)
-    done = import_volumes(paths, store, authority, policy, out.progress())
+    done = import_volumes(
+        paths, store, authority, policy, out.progress(), site.identities(identity)
+    )
     said = done.statement
     text = [_summary(said), f"signed by {', '.join(done.signers)}"]
     text += [f"overruled: {code}" for code in done.overruled]

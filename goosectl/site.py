@@ -12,6 +12,7 @@ from goosed_daemon.home import Home
 
 if TYPE_CHECKING:
     from bundles.policy import Policy
+    from bundles.seal import Identity
     from bundles.sources.url import Downloads
     from bundles.store.local import LocalStore
     from bundles.trust import TrustedSigner, TrustRoot
@@ -60,6 +61,13 @@ def lenient_policy() -> Policy:
     from bundles.policy import OVERRIDABLE, Policy
 
     return Policy(datetime.now(UTC), _site_id, None, frozenset(OVERRIDABLE))
+
+
+def identities(paths: Sequence[Path] | None) -> list[Identity]:
+    """The identities in files that a person named. Raises `BadKey` or `KeyExposed`."""
+    from bundles import seal
+
+    return [identity for path in paths or () for identity in seal.identity(path)]
 
 
 def downloads() -> Downloads:

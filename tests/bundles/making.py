@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bundles import build, check, ingest, keys, policy, sshsig, trust
+from bundles import build, check, ingest, keys, policy, seal, sshsig, trust
 from bundles.keys import FileSigner
 from bundles.plan import Plan
 from bundles.progress import SILENT
@@ -53,6 +53,7 @@ class Workshop:
         signers: Iterable[FileSigner] | None = None,
         volume_size: int | None = None,
         out: str = "out",
+        recipients: Sequence[seal.Recipient] = (),
     ) -> list[Path]:
         """The volumes."""
         used = [self.signer] if signers is None else list(signers)
@@ -62,7 +63,7 @@ class Workshop:
             [sshsig.signature_length(signer.public, sshsig.BUNDLE) for signer in used],
             volume_size,
         )
-        return list(build.build(plan, used, self.folder / out, SILENT).volumes)
+        return list(build.build(plan, used, self.folder / out, SILENT, recipients).volumes)
 
     def import_(
         self, *paths: Path, allow: Iterable[str] = (), site: str | None = None

@@ -1,0 +1,188 @@
+"""Turns a plan's content into volumes, open or sealed, under temporary names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from bundles import gather, layout, sshsig
+from bundles.gather import Large, Small, changed
+from bundles.keys import Signer
+from bundles.plan import (
+    STATEMENT_NAME,
+    ContentConflict,
+    Documents,
+    Piece,
+    Plan,
+    signature_name,
+)
+from bundles.progress import Progress
+from bundles.seal import Recipient, SealedWriter
+from bundles.statement import parse_time
+from bundles.volume import END, blob_name, header, padding
+from bundles.writer import VolumeWriter, encode_head
+
+
+class Found:
+    """The digests of layers, as they become known."""
+
+    def __init__(self) -> None:
+        self.digests: list[str] = []
+        self.seen = {layout.EMPTY_DIGEST}
+        self.wholes: dict[int, str] = {}  # digest of the file, by the number of each of its parts
+
+    def add(self, piece: Piece, digest: str, item: Small | Large) -> None:
+        """The next layer has this digest."""
+        self.digests.append(digest)
+        self.seen.add(digest)
+        layer = piece.layer
+        if isinstance(item, Large) and layer.part == layer.parts > 1:
+            last = len(self.digests)
+            self.wholes.update(dict.fromkeys(range(last - layer.parts, last), item.file_digest))
+
+
+class Assembly:
+    """One build at work. After `open` or `sealed`, `statement` and `message` are final."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        signers: Sequence[Signer],
+        pool: ThreadPoolExecutor,
+        progress: Progress,
+    ) -> None:
+        self._plan, self._signers, self._pool, self._progress = plan, signers, pool, progress
+        self.statement = plan.statement
+        self.message = b""
+        self._count = len(plan.statement.volumes)
+        created = plan.statement.created
+        self._mtime = int(parse_time(created).timestamp()) if created else 0
+
+    def open(
+        self, paths: Sequence[Path], stack: ExitStack
+    ) -> tuple[Sequence[VolumeWriter], list[str]]:
+        """One pass: layers are hashed while they are written, heads are filled in last."""
+        writers = [
+            stack.enter_context(
+                VolumeWriter(path, self._plan.head_size(k), self._mtime, self._pool)
+            )
+            for k, path in enumerate(paths, 1)
+        ]
+        self._progress.start("building", self._plan.statement.totals.bytes)
+        found = Found()
+        items = gather.read(self._plan.pieces, self._pool)
+        for writer, pieces in zip(writers, self._shares(), strict=True):
+            for piece in pieces:
+                item = next(items)
+                found.add(piece, writer.add(piece.layer.size, item, found.seen), item)
+                self._progress.advance(piece.layer.size, piece.layer.path)
+        self._progress.finish()
+        for writer, head in zip(writers, self._heads(found), strict=True):
+            writer.write_head(head)
+        self._progress.start("writing out", sum(writer.position for writer in writers))
+        hashes = [writer.finish(self._progress) for writer in writers]
+        self._progress.finish()
+        return writers, hashes
+
+    def sealed(
+        self, paths: Sequence[Path], recipients: Sequence[Recipient], stack: ExitStack
+    ) -> tuple[Sequence[SealedWriter], list[str]]:
+        """Two passes: a stream cannot be gone back on, and plaintext must not touch the disk. So
+        content is hashed first, then read again, hashed again and sealed, two volumes at a time.
+        """
+        self._progress.start("hashing", self._plan.statement.totals.bytes)
+        found = Found()
+        for piece, item in zip(
+            self._plan.pieces, gather.read(self._plan.pieces, self._pool), strict=True
+        ):
+            if isinstance(item, Large):
+                for _ in item.chunks():
+                    pass
+            found.add(piece, item.digest, item)
+            self._progress.advance(piece.layer.size, piece.layer.path)
+        self._progress.finish()
+        heads = list(self._heads(found))
+        writers = [stack.enter_context(SealedWriter(path)) for path in paths]
+        self._progress.start("sealing", self._plan.statement.totals.bytes)
+        with ThreadPoolExecutor(2) as sealing:
+            work = [
+                sealing.submit(writer.seal, self._stream(head, share), recipients)
+                for writer, head, share in zip(writers, heads, self._stored(found), strict=True)
+            ]
+            hashes = [future.result() for future in work]
+        self._progress.finish()
+        return writers, hashes
+
+    def _shares(self) -> Iterator[Sequence[Piece]]:
+        """The pieces that each volume covers."""
+        start = 0
+        for count in self._plan.statement.volumes:
+            yield self._plan.pieces[start : start + count]
+            start += count
+
+    def _stored(self, found: Found) -> Iterator[list[tuple[Piece, str]]]:
+        """The pieces that each volume stores, with their digests."""
+        seen = {layout.EMPTY_DIGEST}
+        hashed = iter(found.digests)
+        for pieces in self._shares():
+            share = []
+            for piece, digest in zip(pieces, hashed, strict=False):
+                if digest not in seen:
+                    seen.add(digest)
+                    share.append((piece, digest))
+            yield share
+
+    def _stream(
+        self, head: Sequence[tuple[str, bytes]], share: Sequence[tuple[Piece, str]]
+    ) -> Iterator[bytes | memoryview]:
+        """A volume from front to back. Raises `SourceFault` when a file is no longer what was
+        hashed."""
+        yield encode_head(head, self._mtime)
+        items = gather.read([piece for piece, _ in share], self._pool)
+        for (piece, digest), item in zip(share, items, strict=True):
+            size = piece.layer.size
+            yield header(blob_name(digest), size, self._mtime)
+            if isinstance(item, Large):
+                yield from item.chunks()
+            else:
+                yield item.data
+            if item.digest != digest:
+                raise changed(piece)
+            yield bytes(padding(size))
+            self._progress.advance(size, piece.layer.path)
+        yield END
+
+    def _heads(self, found: Found) -> Iterator[list[tuple[str, bytes]]]:
+        """The head of each volume, signed: the digests in `found` are final."""
+        documents = self._plan.documents(found.digests, found.wholes)
+        for digest, _ in documents.entries[:-1]:
+            if digest in found.seen:
+                raise ContentConflict(
+                    f"the bundle's content holds its own document {digest}",
+                    hint="leave out the file that is a manifest of this very bundle",
+                )
+        self.statement = replace(self._plan.statement, root=documents.root.digest)
+        self.message = self.statement.encode()
+        signatures = [sshsig.sign(self.message, s, sshsig.BUNDLE) for s in self._signers]
+        for number in range(1, self._count + 1):
+            index = layout.encode_layout_index(
+                documents.root, self.statement.version, documents.artifacts, number, self._count
+            )
+            yield _head(index, self.message, signatures, documents)
+
+
+def _head(
+    index: bytes, message: bytes, signatures: Sequence[bytes], documents: Documents
+) -> list[tuple[str, bytes]]:
+    """The entries of a volume before its layers, in order."""
+    entries = [
+        ("oci-layout", layout.OCI_LAYOUT),
+        ("index.json", index),
+        (STATEMENT_NAME, message),
+    ]
+    entries += [(signature_name(n), signature) for n, signature in enumerate(signatures, 1)]
+    entries += [(blob_name(digest), data) for digest, data in documents.entries]
+    return entries
