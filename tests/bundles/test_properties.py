@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str |
 @st.composite
 def mutations(draw: st.DrawFn, value: dict[str, Any]) -> bytes:
     """The canonical encoding of `value` with one or two places replaced, removed or added to."""
-    changed = json.loads(json.dumps(value))
+    changed = deepcopy(value)
     for _ in range(draw(st.integers(1, 2))):
         place = draw(st.sampled_from(_places(changed)))
         if not place:
@@ -220,7 +221,8 @@ def mutations(draw: st.DrawFn, value: dict[str, Any]) -> bytes:
             parent = parent[key]
         match draw(st.sampled_from(["replace", "replace", "remove", "add"])):
             case "replace":
-                parent[place[-1]] = draw(ODD | VALUES)
+                # A copy: the next change may go into it.
+                parent[place[-1]] = deepcopy(draw(ODD | VALUES))
             case "remove":
                 del parent[place[-1]]
             case "add" if isinstance(parent, dict):
