@@ -179,7 +179,7 @@ def _to_sql(value: object) -> str | int | float | bytes | None:
 
 
 def _to_time(data: bytes) -> datetime:
-    return datetime.strptime(data.decode(), _TIME).replace(tzinfo=UTC)
+    return datetime.fromisoformat(data.decode())  # many times faster than strptime
 
 
 sqlite3.register_converter("timestamptz", _to_time)

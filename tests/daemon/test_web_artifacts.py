@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ async def test_several_ranges_get_the_whole(lab: Lab) -> None:
 async def test_a_range_on_head_is_ignored(lab: Lab) -> None:
     """RFC 9110, section 14.2: range handling is defined for GET only."""
     response = await lab.get(BASE + LARGE, "HEAD", Range="bytes=0-1")
-    assert response.status == 200
+    assert response.status == 200 and "Content-Range" not in response.headers
     assert response.headers["Content-Length"] == str(len(whole(LARGE)))
 
 
@@ -118,6 +119,27 @@ async def test_a_new_import_is_served_at_once(lab: Lab) -> None:
     assert await (await lab.get(BASE + path)).read() == b"new"
     assert await (await lab.get("/v1/artifacts/site-base@1.0/" + path)).read() == whole(path)
     assert (await lab.get(BASE + LARGE)).status == 404
+
+
+async def test_small_content_in_memory_costs_no_thread_until_the_next_import(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = 0
+    submit = lab.deps.store_threads.submit
+
+    def counting(*arguments: Any) -> Any:
+        nonlocal submitted
+        submitted += 1
+        return submit(*arguments)
+
+    monkeypatch.setattr(lab.deps.store_threads, "submit", counting)
+    counts = []
+    for version in ("1.0", "1.0", "2.0", "2.0"):
+        if version == "2.0" and len(counts) == 2:
+            make_store(lab.home.store, {SMALL: b"new"}, version=version, sequence=2)
+        await lab.get(BASE + SMALL)
+        counts.append(submitted)
+    assert counts == [2, 2, 4, 4]
 
 
 async def test_names_of_every_kind_are_found_by_their_encoding(lab: Lab) -> None:
