@@ -317,6 +317,7 @@ async def test_what_is_no_http_is_answered_and_leaves_no_traceback(
     answer = await raw(lab, b"\x16\x03\x01\x02\x00\x01 token=secret\r\n\r\n")
     assert answer.startswith(b"HTTP/1.0 400 ")
     assert "secret" not in caplog.text
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 async def test_clients_that_go_away_are_no_errors(
