@@ -24,6 +24,7 @@ from goosed_daemon.web.deps import Deps, address
 log = logging.getLogger("goosed.boot")
 
 _HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+_NO_PRESEED = "# Goose: the preseed is what url= on the kernel command line names.\n"
 
 
 class Boot:
@@ -36,7 +37,14 @@ class Boot:
         self._checked: dict[tuple[str, str], tuple[Infra, object]] = {}
 
     async def chain(self, request: web.Request) -> web.Response:
-        """The script that asks for a machine's own, with every identity that iPXE knows."""
+        """The script that asks for a machine's own, with every identity that iPXE knows.
+
+        The Debian installer takes the file name of a DHCP offer for its preseed when that is a URL,
+        and reads it before the one on its command line (network-preseed's postinst): where DHCP
+        names this script to everyone, it is given comments, and goes on.
+        """
+        if request.headers.get("User-Agent") == "debian-installer":
+            return web.Response(text=_NO_PRESEED, headers=_HEADERS)
         base = asked.base_url(request, await self._configured())
         return web.Response(text=ipxe.chain(base), headers=_HEADERS)
 

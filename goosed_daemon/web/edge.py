@@ -131,6 +131,7 @@ def _log(request: web.Request, route: str, status: int, taken: float, request_id
         "route": route,
         "status": status,
         "seconds": round(taken, 6),
+        "agent": request.headers.get("User-Agent", "")[:100],
     }
     access.info("request", extra={"fields": fields})
 

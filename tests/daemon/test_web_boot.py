@@ -126,6 +126,13 @@ async def test_the_chain_loader_asks_where_it_came_from(lab: Lab) -> None:
     assert f"{lab.url}/v1/boot/ipxe?mac=${{netX/mac:hexhyp}}" in text
 
 
+async def test_the_debian_installer_is_told_no_script_where_dhcp_names_the_loader(lab: Lab) -> None:
+    answer = await lab.get("/boot.ipxe", **{"User-Agent": "debian-installer"})
+    lines = (await answer.text()).splitlines()
+    assert answer.status == 200 and lines
+    assert all(line.startswith("# ") for line in lines), "debconf takes nothing else for no answer"
+
+
 async def test_a_spent_token_is_followed_by_a_new_one_until_the_tries_are_over(lab: Lab) -> None:
     lab.arm(tries=2)
     for _ in range(2):
