@@ -12,27 +12,27 @@ dmesg -n 1 # keep the kernel's remarks out of what is printed here
 
 say() { echo "guest: $*"; }
 stop() {
-	say "$*"
-	say "power off"
-	poweroff -f
+    say "$*"
+    say "power off"
+    poweroff -f
 }
 
 set +f
 for module in /modules/*.ko; do
-	[ ! -e "$module" ] || insmod "$module" || say "cannot load $module"
+    [ ! -e "$module" ] || insmod "$module" || say "cannot load $module"
 done
 set -f
 
 file='' bootif=''
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
-	case $word in
-	inst.ks=*) file=${word#inst.ks=} ;;
-	url=*) file=${word#url=} ;;
-	BOOTIF=*) bootif=${word#BOOTIF=} ;;
-	esac
+    case $word in
+    inst.ks=*) file=${word#inst.ks=} ;;
+    url=*) file=${word#url=} ;;
+    BOOTIF=*) bootif=${word#BOOTIF=} ;;
+    esac
 done
-say "started with BOOTIF=$bootif"
+say "kernel arguments: $cmdline"
 [ -n "$file" ] || stop "failed: no inst.ks= and no url= on the kernel command line"
 
 # BOOTIF is the hardware type (01: Ethernet) and the address, with hyphens.
@@ -40,7 +40,7 @@ mac=$(echo "${bootif#01-}" | tr 'A-F-' 'a-f:')
 nic=''
 set +f
 for card in /sys/class/net/*; do
-	[ "$(cat "$card/address")" != "$mac" ] || nic=${card##*/}
+    [ "$(cat "$card/address")" != "$mac" ] || nic=${card##*/}
 done
 set -f
 [ -n "$nic" ] || stop "failed: no network card has the address '$mac'"
@@ -71,7 +71,7 @@ port=${host##*:}
 mkfifo /tmp/request
 nc "${host%:*}" "$port" </tmp/request >/tmp/answer &
 exec 3>/tmp/request
-printf 'GET /%s HTTP/1.0\r\nHost: %s\r\nUser-Agent: goose-guest\r\n\r\n' "${rest#*/}" "$host" >&3
+printf 'GET /%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "${rest#*/}" "$host" >&3
 wait $!
 say "second fetch begins"
 tr -d '\r' </tmp/answer

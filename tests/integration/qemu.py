@@ -23,14 +23,16 @@ OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 HOST = "10.0.2.2"  # where a guest of QEMU's user network finds this machine's 127.0.0.1
 
-# ECMA-48 control sequences, two-byte escapes, and the control characters that are not line ends.
-_ESCAPES = re.compile(
-    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-Z\\^_=>()][0B]?|[\x00-\x08\x0b-\x0c\x0e-\x1f]"
-)
+# Control sequences and escapes (ECMA-48, section 5.4; ECMA-35, section 13.2), and the control
+# characters that are not line ends.
+_ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+# Where each firmware gives up, and a kernel: nothing comes after these.
+_DEAD_ENDS = ("No bootable device.", "\nShell> ", "Kernel panic")
 
 
-class Deadline(AssertionError):
-    """The machine did not do what was waited for in time. The message ends with its screen."""
+class NotBooted(AssertionError):
+    """The machine did not do what was waited for. The message ends with its screen."""
 
 
 def plain(raw: bytes) -> str:
@@ -103,22 +105,33 @@ class Machine:
     def wait_for(self, words: str, *, seconds: float) -> str:
         """Wait until `words` are on the screen; returns all of it.
 
-        `seconds` count from the machine's start. Raises `Deadline`, also when it ends before.
+        `seconds` count from the machine's start. Raises `NotBooted`, also as soon as it
+        can be told that they never will be.
         """
         while words not in self.screen:
-            alive = self._read_some(self._left(seconds, f"the words {words!r}"))
-            if not alive and words not in self.screen:
+            if not self._read_some(self._left(seconds, f"the words {words!r}")):
+                if words in self.screen:
+                    break
                 self._fail(f"the machine ended before it printed {words!r}")
+            self._refuse_dead_ends(words)
         return self.screen
 
     def wait_for_end(self, *, seconds: float) -> str:
-        """Wait until the machine is off; returns its screen. Raises `Deadline`."""
+        """Wait until the machine is off; returns its screen. Raises `NotBooted`."""
         while self._read_some(self._left(seconds, "the end")):
-            pass
+            self._refuse_dead_ends()
         code = self._process.wait(timeout=10)
         if code != 0:
             self._fail(f"QEMU ended with exit code {code}")
         return self.screen
+
+    def _refuse_dead_ends(self, unless: str = "") -> None:
+        screen = self.screen
+        if unless and unless in screen:
+            return
+        for words in _DEAD_ENDS:
+            if words in screen:
+                self._fail(f"the machine gave up: {words.strip()!r}")
 
     def _left(self, seconds: float, what: str) -> float:
         left = self._started + seconds - time.monotonic()
@@ -136,7 +149,7 @@ class Machine:
 
     def _fail(self, message: str) -> None:
         command = " ".join(map(str, self._command))
-        raise Deadline(f"{message}\n--- {command}\n--- its screen:\n{self.screen[-6000:]}")
+        raise NotBooted(f"{message}\n--- {command}\n--- its screen:\n{self.screen[-6000:]}")
 
 
 def _command(
