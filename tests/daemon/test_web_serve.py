@@ -311,10 +311,18 @@ async def test_clients_that_read_slowly_hold_nobody_up(lab: Lab) -> None:
             assert (await lab.get("/v1/artifacts/site-base/parted.iso")).status == 200
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\x00\x01 token=secret\r\n\r\n",  # the first bytes of TLS
+        b"GET /v1/render/kickstart?token=secret HTTP/9.9\r\n\r\n",
+        b"GET /v1/render/kickstart HTTP/1.1\r\ntoken=secret\r\n\r\n",
+    ],
+)
 async def test_what_is_no_http_is_answered_and_leaves_no_traceback(
-    lab: Lab, caplog: pytest.LogCaptureFixture
+    lab: Lab, caplog: pytest.LogCaptureFixture, request_: bytes
 ) -> None:
-    answer = await raw(lab, b"\x16\x03\x01\x02\x00\x01 token=secret\r\n\r\n")
+    answer = await raw(lab, request_)
     assert answer.startswith(b"HTTP/1.0 400 ")
     assert "secret" not in caplog.text
     assert [record for record in caplog.records if record.exc_info] == []
