@@ -2,8 +2,9 @@
 
 The language is a subset of YAML: mappings with distinct text keys, sequences, and scalars. Scalars
 stay text and a schema types them, because YAML 1.1 makes the number 41135085296 of the MAC
-``52:54:00:12:34:56``, 2026.1 of the version ``2026.10`` and false of the country ``NO``. Tags, anchors,
-aliases and merge keys are refused: none is needed here, and an alias can make gigabytes of a page.
+``52:54:00:12:34:56``, 2026.1 of the version ``2026.10`` and false of the country ``NO``. Tags,
+anchors, aliases and merge keys are refused: none is needed here, and aliases can make gigabytes of
+a page.
 
 Positions are not kept. They are found by reading a document's own text once more, when there is an
 error to report, so that ten thousand documents load as fast as they parse.
@@ -66,8 +67,7 @@ class Document:
 
     value: Value
     source: str
-    line: int  # of its first character, from 1
-    column: int
+    line: int  # its first, from 1
     text: str = field(repr=False)  # of the whole file
     start: int = field(repr=False)  # of this document in `text`
     end: int = field(repr=False)
@@ -85,7 +85,7 @@ class Document:
             found = spots.get(path)
             path = path[:-1]
         line, column = found or spots.get((), (0, 0))
-        return self.line + line, column + (self.column if line == 0 else 1)
+        return self.line + line, column + 1
 
     def problem(
         self,
@@ -151,10 +151,7 @@ def load(text: str, source: str, *, limit: int = MAX_BYTES) -> list[Document]:
     problems += [_at(source, text, *refusal) for refusal in reader.refusals]
     if problems:
         raise InvalidDocument(problems)
-    return [
-        Document(c.value, source, c.line + 1, c.column + 1, text, c.start, c.end)
-        for c in reader.contents
-    ]
+    return [Document(c.value, source, c.line + 1, text, c.start, c.end) for c in reader.contents]
 
 
 def validate(document: Document, model: type[Model]) -> Model:

@@ -24,11 +24,10 @@ KEY: Final = -1  # at the end of a place: of its key, not of its value
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One document: its value, and where it starts and ends; lines and columns from 0."""
+    """One document: its value, and where its first line starts and it ends."""
 
     value: Value
-    line: int
-    column: int
+    line: int  # from 0
     start: int  # in the text, in characters
     end: int
 
@@ -82,7 +81,7 @@ class Reader:
             elif kind is yaml.DocumentEndEvent:
                 self.contents.append(
                     Content(
-                        container[0], start.line, start.column, start.index, event.end_mark.index
+                        container[0], start.line, start.index - start.column, event.end_mark.index
                     )
                 )
                 continue

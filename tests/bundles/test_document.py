@@ -82,6 +82,19 @@ def test_several_documents_keep_their_own_positions() -> None:
     assert second.position(("b", 1, "missing")) == (6, 5), "the nearest part that exists"
 
 
+@pytest.mark.parametrize("text", ["  a: 1\n  b: x\n", "--- # remark\n  a: 1\n\n  b: x\n"])
+def test_positions_in_an_indented_document(text: str) -> None:
+    (found,) = document.load(text, "f")
+    last = text.count("\n")
+    assert found.position(("b",)) == (last, 6)
+    assert found.position(("a",), key=True) == (text.split("a:")[0].count("\n") + 1, 3)
+
+
+def test_a_document_on_the_line_of_its_marker() -> None:
+    _, found = document.load("a: 1\n--- {b: c}\n...\n", "f")
+    assert found.position(("b",)) == (2, 9)
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a remark\n"])
 def test_an_empty_file_has_no_documents(text: str) -> None:
     assert document.load(text, "f") == []

@@ -79,7 +79,7 @@ def test_words_on_the_screen_are_one_echo_whatever_they_are(text: str) -> None:
     quoted = quoting.ipxe_words(text)
     assert quoted.isascii()
     (command,) = ipxe_commands(f"echo goose: {quoted}")
-    assert command[:2] == ["echo", "goose:"]
+    assert command == ["echo", "goose:", *quoted.split()]
     assert ipxe_expansions(quoted) == []
     assert len(f"{quoted}".splitlines()) <= 1
 
@@ -89,6 +89,8 @@ def test_words_on_the_screen_are_one_echo_whatever_they_are(text: str) -> None:
 @example(["a=b  c"])
 @example(["a=b", ""])
 @example(["a=# b"])
+@example(['a="', "b"])
+@example([])
 def test_kernel_arguments_arrive_or_are_refused(texts: list[str]) -> None:
     try:
         quoted = quoting.ipxe_arguments(tuple(texts))
