@@ -22,7 +22,7 @@ from bundles.plan import (
 from bundles.progress import Progress
 from bundles.seal import Recipient, SealedWriter
 from bundles.statement import parse_time
-from bundles.volume import END, blob_name, header, padding
+from bundles.volume import END, MAX_TIME, blob_name, header, padding
 from bundles.writer import VolumeWriter, encode_head
 
 
@@ -59,7 +59,8 @@ class Assembly:
         self.message = b""
         self._count = len(plan.statement.volumes)
         created = plan.statement.created
-        self._mtime = int(parse_time(created).timestamp()) if created else 0
+        moment = int(parse_time(created).timestamp()) if created else 0
+        self._mtime = moment if 0 <= moment <= MAX_TIME else 0
 
     def open(
         self, paths: Sequence[Path], stack: ExitStack

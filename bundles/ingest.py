@@ -153,9 +153,7 @@ def import_volumes(
         volumes = open_volumes(paths, authority, policy, stack, identities)
         head = volumes[0].head
         said = head.statement
-        ref = store.refs().version(said.name, said.version)
-        if ref is not None and ref.root != said.root:
-            raise VersionTaken(f"{said.name} {said.version} is already here with other content")
+        _check_version(store.refs(), said)
         ingest = stack.enter_context(store.ingest(said.root))
         stored = shares(head)
         waiting = _waiting(ingest, stored)
@@ -228,12 +226,20 @@ def _waiting(ingest: LocalIngest, stored: Sequence[Sequence[Content]]) -> tuple[
     )
 
 
+def _check_version(refs: Refs, said: Statement) -> None:
+    """Refuses other content under a version that is here."""
+    known = refs.version(said.name, said.version)
+    if known is not None and known.root != said.root:
+        raise VersionTaken(f"{said.name} {said.version} is already here with other content")
+
+
 def _switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
     """`refs` with the bundle of `head` as the current version of its name.
 
-    The sequence is judged again: another import may have been faster than this one.
+    Version and sequence are judged again: another import may have been faster than this one.
     """
     said = head.statement
+    _check_version(refs, said)
     replace(policy, sequences=refs.sequences).judge(said, f"{said.name} {said.version}")
     known = refs.version(said.name, said.version)
     return with_bundle(

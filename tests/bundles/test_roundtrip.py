@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import shutil
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,15 @@ from hypothesis import strategies as st
 from bundles import digest as digests
 from bundles import layout
 from bundles.catalog import Catalog
+from bundles.ingest import VersionTaken, import_volumes
 from bundles.plan import VolumeTooSmall
+from bundles.policy import Policy
+from bundles.progress import SILENT
 from bundles.sources import files, tree
 from bundles.store import open_store
+from bundles.store.local import LocalIngest, LocalStore
 from tests.bundles.content import Tree, artifact, lay_out, listing, noise, served, take, under
-from tests.bundles.making import Workshop
+from tests.bundles.making import NOW, Workshop
 
 # What is not a control character, a slash or a surrogate is a name.
 _CHARACTERS = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/")
@@ -92,6 +97,8 @@ def test_every_tree_comes_back_from_volumes_in_any_order(
             if take(workshop, folder / "store", volume).state == "complete":
                 break  # those left hold nothing but what came before
         assert served(store) == under("os/tree", content)
+        # The order is part of the format; a file system has another.
+        assert list(served(store)) == [f"os/tree/{path}" for path in sorted(content)]
         for file in Catalog(store).list("base", "1.0.0"):
             data = content[file.path.removeprefix("os/tree/")][0]
             assert (file.digest, file.size) == (digests.of(data), len(data))
@@ -209,3 +216,36 @@ def test_one_file_is_served_under_its_title(workshop: Workshop, scratch: Path) -
     volumes = workshop.build(artifacts=[files.expand(source, "fw/ü name.bin")], out=out)
     take(workshop, scratch / "store", *volumes)
     assert served(open_store(scratch / "store")) == {"fw/ü name.bin": (b"firmware", 0o755)}
+
+
+@pytest.mark.parametrize("created", ["1969-12-31T23:59:59Z", "2300-01-01T00:00:00Z"])
+def test_a_time_that_tar_cannot_hold_is_left_to_the_statement(
+    workshop: Workshop, scratch: Path, created: str
+) -> None:
+    source = lay_out(scratch / "t", {"a": (b"a", 0o644)})
+    out = str((scratch / "out").relative_to(workshop.folder))
+    volumes = workshop.build(workshop.draft(created=created), [artifact(source, "t")], out=out)
+    assert workshop.check(*volumes).statement.created == created
+    with tarfile.open(volumes[0]) as archive:
+        assert {info.mtime for info in archive} == {0}
+
+
+def test_a_version_keeps_its_content_though_two_imports_race(
+    workshop: Workshop, scratch: Path
+) -> None:
+    """The other import is done between this one's look at the refs and its taking the lock."""
+    media = []
+    for text in (b"first", b"second"):
+        source = lay_out(scratch / text.decode(), {"motd": (text, 0o644)})
+        out = str((scratch / f"out-{text.decode()}").relative_to(workshop.folder))
+        media += workshop.build(artifacts=[artifact(source, "t")], out=out)
+
+    class Overtaken(LocalStore):
+        def ingest(self, root: str) -> LocalIngest:
+            take(workshop, self.folder, media[0])
+            return super().ingest(root)
+
+    store = Overtaken(scratch / "store")
+    with pytest.raises(VersionTaken):
+        import_volumes(media[1:], store, workshop.root, Policy(NOW), SILENT)
+    assert served(store) == {"t/motd": (b"first", 0o644)}
