@@ -121,7 +121,7 @@ def kernel_argument(value: object) -> str:
     (Linux, Documentation/admin-guide/kernel-parameters.rst: ``param="spaces in here"``.)
     """
     text = _line(value, "a kernel command line")
-    if '"' in text or not text.isascii():
+    if not text or '"' in text or not text.isascii():
         raise Unquotable(f"a kernel argument cannot hold {text!r}")
     if " " not in text:
         return text
