@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.qemu import HOST, Firmware, Machine
 from tests.integration.site import Site
+from tests.integration.transcript import between, in_order, unbroken
 from tests.parts import part
 
 STRANGER = "52:54:00:99:99:99"
@@ -32,26 +33,6 @@ def loader(site: Site) -> str:
     return f"http://{HOST}:{site.port}/boot.ipxe"
 
 
-def between(screen: str, first: str, last: str) -> str:
-    """The lines between those that begin with `first` and with `last`."""
-    after = screen.split(f"\n{first}", 1)[1].split("\n", 1)[1]
-    return after.split(f"\n{last}", 1)[0]
-
-
-def in_order(screen: str, *words: str) -> None:
-    """Assert that all of `words` are on the screen, one after the other.
-
-    The BIOS's screen has 80 columns and breaks longer lines anywhere, so line ends do not count.
-    """
-    unbroken = screen.replace("\n", "")
-    position = 0
-    for word in words:
-        found = unbroken.find(word, position)
-        where = "out of order" if word in unbroken else "not on the screen"
-        assert found >= 0, f"{word!r} is {where}:\n{screen}"
-        position = found + len(word)
-
-
 def secret_of(screen: str) -> str:
     """The boot token, as the guest's kernel was told it."""
     found = re.search(
@@ -70,7 +51,7 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
     """Assert the whole story of one install by the guest."""
     base = f"http://{HOST}:{site.port}"
     in_order(
-        screen,
+        unbroken(screen),
         f"goose: {mac} asks {base}",
         f"goose: {name} is about to be installed",
         "goose: ERASES the disk vda",
@@ -139,7 +120,7 @@ def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path
         # Only the preseed names the mirror, and what stands in for it here has no packages.
         screen = machine.wait_for("Bad archive mirror", seconds=540)
     in_order(
-        screen,
+        unbroken(screen),
         "goose: with-debian is about to be installed",
         "goose: profile debian12 installs debian12 by preseed",
         "/debian12/linux",
@@ -176,6 +157,8 @@ def test_machine_that_must_not_install_says_why_on_its_screen(
     qemu_parts("bios")
     with Machine("bios", mac=mac, bootfile=loader(site), scratch=tmp_path) as machine:
         screen = machine.wait_for("there is no system on the first disk", seconds=120)
-    in_order(screen, words, "goose: booting this machine's own disk", "no system on the first")
+    in_order(
+        unbroken(screen), words, "goose: booting this machine's own disk", "no system on the first"
+    )
     assert "vmlinuz" not in screen
     assert site.goosectl("token", "list", "--mac", mac)["items"] == []
