@@ -22,7 +22,7 @@ from bundles.ingest import VersionTaken, import_volumes
 from bundles.plan import VolumeTooSmall
 from bundles.policy import Policy
 from bundles.progress import SILENT
-from bundles.sources import files, tree
+from bundles.sources import SourceFault, files, tree
 from bundles.store import open_store
 from bundles.store.local import LocalIngest, LocalStore
 from tests.bundles.content import Tree, artifact, lay_out, listing, noise, served, take, under
@@ -134,6 +134,17 @@ def test_a_build_leaves_its_volumes_and_their_list_and_nothing_else(
     volumes = [f"{stem}.{k}of3.goose.tar" for k in (1, 2, 3)]
     lists = [f"{stem}.volumes.json", f"{stem}.volumes.json.sig"]
     assert sorted(listing(scratch / "out")) == sorted(volumes + lists)
+
+
+def test_a_build_that_fails_leaves_nothing(workshop: Workshop, scratch: Path) -> None:
+    """The last file has shrunk since the plan was made; the volumes before it are written."""
+    content = {f"f{n}": (noise(f"{n}", 90_000), 0o644) for n in range(6)}
+    artifacts = [artifact(lay_out(scratch / "t", content), "t")]
+    (scratch / "t/f5").write_bytes(b"")
+    out = str((scratch / "out").relative_to(workshop.folder))
+    with pytest.raises(SourceFault, match="f5 changed its size"):
+        workshop.build(artifacts=artifacts, volume_size=250_000, out=out)
+    assert listing(scratch / "out") == {}
 
 
 def test_an_import_leaves_a_store_and_nothing_else(workshop: Workshop, scratch: Path) -> None:
