@@ -142,7 +142,7 @@ def test_a_build_that_fails_leaves_nothing(workshop: Workshop, scratch: Path) ->
     artifacts = [artifact(lay_out(scratch / "t", content), "t")]
     (scratch / "t/f5").write_bytes(b"")
     out = str((scratch / "out").relative_to(workshop.folder))
-    with pytest.raises(SourceFault, match="f5 changed its size"):
+    with pytest.raises(SourceFault, match="f5 changed "):
         workshop.build(artifacts=artifacts, volume_size=250_000, out=out)
     assert listing(scratch / "out") == {}
 
