@@ -94,7 +94,8 @@ class Lines(Stage):
     def _end(self, stage: str) -> None:
         seconds = self._clock() - self._started
         rate = f", {sizes.text(int(self._done / seconds))}/s" if seconds >= 1 else ""
-        self._line(f"{stage}: {sizes.text(self._done)} in {seconds:.1f} s{rate}")
+        what = sizes.text(self._done) if self._done or self._total else "done"
+        self._line(f"{stage}: {what} in {seconds:.1f} s{rate}")
 
     def _clear(self) -> None:
         pass
