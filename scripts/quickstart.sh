@@ -124,7 +124,7 @@ check_profiles() {
 start_daemon() {
     step "Start goosed on a free port of this machine"
     GOOSED_READY_FILE=$here/ready.json GOOSED_LISTEN=127.0.0.1:0 \
-        goosectl serve --quiet 2>goosed.log </dev/null &
+        goosectl serve --quiet >goosed.log 2>&1 </dev/null &
     daemon=$!
     running+=("$daemon")
     local waited=0

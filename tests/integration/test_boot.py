@@ -142,6 +142,7 @@ def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path
         "token-issued",
         "token-claimed",
     ]
+    assert "install-started" in events(site, "with-debian"), "the installer's own wget reported"
 
 
 @pytest.mark.parametrize(

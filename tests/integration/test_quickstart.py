@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,15 +38,19 @@ def clone(tmp_path: Path) -> Path:
     return copy
 
 
-def start(clone: Path, path: str | None = None) -> subprocess.Popen[str]:
-    """Start the quickstart with Goose, out of the clone, first on PATH."""
+@contextmanager
+def started(clone: Path, path: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Start the quickstart with Goose, out of the clone, first on PATH.
+
+    It gets a session of its own: no terminal, and nothing of it outlives the block.
+    """
     bin_ = Path(sys.executable).parent
     assert (bin_ / "goosectl").exists(), "Goose is not installed in this virtual environment"
     environment = os.environ | {
         "PATH": f"{bin_}:{path or os.environ['PATH']}",
         "PYTHONPATH": str(clone),
     }
-    return subprocess.Popen(
+    with subprocess.Popen(
         [clone / "scripts" / "quickstart.sh"],
         env=environment,
         cwd="/",
@@ -53,15 +58,21 @@ def start(clone: Path, path: str | None = None) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,  # no controlling terminal
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def run(clone: Path, path: str | None = None) -> tuple[int, str]:
     """Run it to its end; returns its exit code and all that it said."""
-    process = start(clone, path)
-    said, _ = process.communicate(timeout=240)
-    return process.returncode, said
+    with started(clone, path) as process:
+        said, _ = process.communicate(timeout=240)
+        assert left_running(clone) == []
+        return process.returncode, said
 
 
 def with_few_tools(folder: Path, tools: Iterable[str]) -> str:
@@ -125,7 +136,6 @@ def test_quickstart_boots_a_machine_to_its_end_and_leaves_nothing_running(clone:
         "All done, and goosed is stopped again",
         "What to try next",
     )
-    assert left_running(clone) == []
     assert {p.name for p in clone.iterdir()} - {p.name for p in ROOT.iterdir()} <= {"quickstart"}
 
 
@@ -143,7 +153,6 @@ def test_quickstart_without_qemu_and_curl_completes_and_says_what_to_install(
         "apt install qemu-system-x86",
         "All done",
     )
-    assert left_running(clone) == []
 
 
 def test_quickstart_without_ssh_keygen_stops_before_it_makes_anything(
@@ -167,13 +176,13 @@ def test_quickstart_names_the_step_that_failed(clone: Path) -> None:
 
 def test_quickstart_that_is_ended_halfway_stops_what_it_started(clone: Path) -> None:
     part("ssh-keygen")
-    process = start(clone)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("   It answers on"):
-            break
-    assert any("serve" in command for command in left_running(clone))
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert left_running(clone) == []
+    with started(clone) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("   It answers on"):
+                break
+        assert any("serve" in command for command in left_running(clone))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert left_running(clone) == []
