@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundles import canonical, sshsig
+from bundles import canonical, sshsig, writer
 from bundles import digest as digests
 from bundles.assemble import Assembly
 from bundles.errors import GooseError
@@ -121,7 +121,10 @@ def _signed_list(path: Path, listing: bytes, signers: Sequence[Signer]) -> list[
 
 
 def _refuse_existing(out: Path, stem: str) -> None:
-    """Parts of another build would be taken for parts of this one."""
+    """Parts of another build would be taken for parts of this one. What a killed build left
+    behind under a temporary name goes."""
+    for partial in out.glob(f".{glob.escape(stem)}.*of*.partial"):
+        writer.remove_abandoned(partial)
     for old in sorted(out.glob(f"{glob.escape(stem)}.*of*.goose.tar*")):
         raise OutputExists(f"{old} is already there", file=str(old))
 

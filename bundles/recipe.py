@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from bundles import document, layout, lock, statement
+from bundles.canonical import MAX_INTEGER
 from bundles.errors import GooseError
 from bundles.lock import Lock, NotLocked
 from bundles.progress import Progress
@@ -157,7 +158,10 @@ def _sequence(version: str) -> int:
     if not match:
         raise NoSequence(f"no sequence follows from the version {version!r}")
     major, minor, patch = (int(part or 0) for part in match.groups())
-    return (major * 10**6 + minor) * 10**6 + patch
+    sequence = (major * 10**6 + minor) * 10**6 + patch
+    if sequence > MAX_INTEGER:
+        raise NoSequence(f"the version {version!r} gives a sequence above 2^53")
+    return sequence
 
 
 def expand(

@@ -75,7 +75,8 @@ def build(
         typer.Option(metavar="RECIPIENT", help="Seal to age1..., an SSH key or a file of one."),
     ] = None,
     volume_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB, fat32, dvd5, bd25.")
+        str | None,
+        typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB, fat32, dvd5, bd25."),
     ] = None,
 ) -> None:
     """Build a bundle and sign it.

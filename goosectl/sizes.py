@@ -25,7 +25,9 @@ def parse(text: str) -> int:
         return MEDIA[text.strip().lower()]
     match = _SIZE.fullmatch(text.strip())
     if not match:
-        raise UsageError(f"{text!r} is not a size", hint=f"write it as 4.7G or 700MiB, or {', '.join(MEDIA)}")
+        raise UsageError(
+            f"{text!r} is not a size", hint=f"write it as 4.7G or 700MiB, or {', '.join(MEDIA)}"
+        )
     return int(float(match[1]) * (_UNITS | _BINARY)[(match[2] or "").upper()])
 
 

@@ -50,9 +50,15 @@ def _missing(profile: OSProfile, path: str) -> ArtifactMissing:
 
 
 def context(
-    infra: Infra, catalog: Catalog, machine: Machine, base_url: str, offer: Offer | None = None
+    infra: Infra,
+    catalog: Catalog,
+    machine: Machine,
+    base_url: str,
+    offer: Offer | None = None,
+    callback: str | None = None,
 ) -> BootContext:
-    """What the renderers take, for one machine, with the bundle that is current now.
+    """What the renderers take, for one machine, with the bundle that is current now. `callback` is
+    the secret with which the install reports its progress.
 
     Raises `ArtifactMissing`.
     """
@@ -69,6 +75,7 @@ def context(
         version=ref.version,
         token=offer.secret if offer is not None else None,
         expires=offer.token.expires_at if offer is not None else None,
+        callback=callback and f"{base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
     )
 
 

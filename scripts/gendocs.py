@@ -20,6 +20,7 @@ from typing import Any
 from bundles.errors import GooseError, UsageError
 from goosectl import frame
 from goosectl.main import NOUNS, help_text
+from goosed_daemon import settings, telemetry
 from goosed_daemon.infra import reference
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -52,7 +53,13 @@ The exit code is 1, for `{UsageError.code}` 2, for `{frame.Interrupted.code}` {f
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
     profiles = reference.renewed((DOCS / "profiles.md").read_text(encoding="utf-8"))
-    return {"cli.md": cli(), "errors.md": errors(), "profiles.md": profiles}
+    return {
+        "cli.md": cli(),
+        "errors.md": errors(),
+        "metrics.md": telemetry.reference(),
+        "profiles.md": profiles,
+        "settings.md": settings.reference(),
+    }
 
 
 def cli() -> str:

@@ -24,6 +24,7 @@ class BootContext:
     version: str  # of that bundle
     token: str | None = None  # the boot token's secret; only boot scripts need one
     expires: datetime | None = None  # when the token does, aware
+    callback: str | None = None  # URL that takes the install's reports; only rendered files need it
 
     @property
     def hostname(self) -> str:
@@ -49,6 +50,10 @@ class BootContext:
     def repo(self) -> str:
         """URL of the folder that is installed from."""
         return self.content(self.profile.repo)
+
+    def report(self, step: str) -> str:
+        """URL that is told that the install has come to `step`; empty where nobody listens."""
+        return f"{self.callback}&step={step}" if self.callback else ""
 
     def content(self, path: str) -> str:
         """URL of `path` in the bundle (RFC 3986, section 2.1)."""

@@ -79,7 +79,10 @@ class Render:
                 hint=f"ask for /v1/render/{wanted}",
             )
         base = asked.base_url(request, self._deps.settings.public_url or infra.site.url)
-        return RENDERERS[installer](boot.context(infra, self._deps.catalog, machine, base))
+        callback = self._deps.tokens.callback(token)
+        return RENDERERS[installer](
+            boot.context(infra, self._deps.catalog, machine, base, callback=callback)
+        )
 
     async def _claim(self, request: web.Request, secret: str) -> None:
         deps = self._deps

@@ -103,7 +103,13 @@ def row(title: str, ours: Side, peer: Side, goal: str) -> str:
     )
 
 
-HEADER = """\
-| what | peer | ours / peer: median (min to max) | goal | seconds ours / peer | our peak memory, MB \
-| our peak disk beyond the result, MB |
-|---|---|---|---|---|---|---|"""
+COLUMNS = (
+    "what",
+    "peer",
+    "ours / peer: median (min to max)",
+    "goal",
+    "seconds, ours / peer",
+    "our peak memory, MB",
+    "our peak disk beyond the result, MB",
+)
+HEADER = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"

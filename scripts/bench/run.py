@@ -46,8 +46,7 @@ def random_file(path: Path, size: int) -> None:
     """`size` random bytes at `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
-        for _ in range(size // (1 << 20)):
-            file.write(os.urandom(1 << 20))
+        file.writelines(os.urandom(1 << 20) for _ in range(size >> 20))
 
 
 def copy_and_sync(source: Path, target: Path) -> list[str]:

@@ -134,5 +134,5 @@ CONTENT = {
     "etc/motd": b"welcome\n",
     "etc/issue": b"welcome\n",  # the same bytes: stored once
     "empty": b"",
-    "lib/large.bin": random.Random(1).randbytes(512 * 1024),  # 512 KiB: read in chunks
+    "lib/large.bin": random.Random(1).randbytes(512 * 1024),  # read in chunks
 }

@@ -38,10 +38,9 @@ HEAD_ENTRIES = 4  # oci-layout, index.json, statement, one signature
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Workshop]:
-    """A workshop; afterwards its site must hold nothing that a test did not import."""
-    shop = Workshop(tmp_path)
-    yield shop
+def shop(tmp_path: Path) -> Workshop:
+    """A workshop, with a site that has imported nothing."""
+    return Workshop(tmp_path)
 
 
 def refused(shop: Workshop, volume: Path, kind: type[GooseError], words: str = "") -> GooseError:

@@ -70,6 +70,12 @@ def test_no_sequence_follows_from_a_word(tmp_path: Path) -> None:
     assert "sequence:" in caught.value.hint
 
 
+def test_no_sequence_follows_from_a_version_too_large(tmp_path: Path) -> None:
+    loaded = recipe.load(write(tmp_path, PLAIN.replace("2026.10", "9999.1.1")))
+    with pytest.raises(recipe.NoSequence, match="above 2"):
+        recipe.draft(loaded, None, None)
+
+
 def test_sequences_grow_with_versions() -> None:
     versions = ["1.0", "1.0.1", "1.1", "1.10", "2.0", "2026.9.30", "2026.10", "2026.10.1"]
     found = [
@@ -106,7 +112,7 @@ def test_created_comes_from_recipe_then_lock_then_environment(tmp_path: Path) ->
 def test_url_without_lock(tmp_path: Path) -> None:
     text = PLAIN.replace("file: ./one", "url: http://127.0.0.1:9/one")
     path = write(tmp_path, text)
-    with pytest.raises(NotLocked, match="127.0.0.1:9/one is not pinned") as caught:
+    with pytest.raises(NotLocked, match=r"127\.0\.0\.1:9/one is not pinned") as caught:
         recipe.expand(recipe.load(path), path, None, Downloads(tmp_path / "cache"), SILENT)
     assert "bundle lock" in caught.value.hint
 

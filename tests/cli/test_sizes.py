@@ -35,7 +35,13 @@ def test_what_is_no_size(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (4_700_372_992, "4.7 GB"), (10**15, "1000.0 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (4_700_372_992, "4.7 GB"),
+        (10**15, "1000.0 TB"),
+    ],
 )
 def test_sizes_as_people_read_them(count: int, text: str) -> None:
     assert sizes.text(count) == text

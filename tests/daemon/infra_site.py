@@ -83,6 +83,7 @@ def boot(of: Site | None = None, to: OSProfile | None = None, on: Machine | None
         "2026.11.1",
         "aToken_-09",
         datetime(2026, 11, 24, 12, 30, tzinfo=UTC),
+        f"{BASE}/v1/machines/52:54:00:12:34:56/progress?token=aCallback_-09",
     )
 
 
