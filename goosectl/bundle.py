@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Build, check and import air-gap bundles.", no_args_is_help=True)
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Volumes or folders of them.")]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH", help="Volumes or folders of them.")]
 Identities = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE", help="An age or SSH private key that opens sealed volumes."),
@@ -68,7 +68,9 @@ def lock(recipe: RecipePath) -> None:
 @app.command()
 def build(
     recipe: RecipePath,
-    key: Annotated[list[Path], typer.Option(help="A private key to sign with; repeatable.")],
+    key: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="A private key to sign with; repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the volumes.")],
     to: Annotated[
         list[str] | None,
