@@ -82,16 +82,13 @@ class Site:
         self.goosectl("trust", "export", "--out", allowed)
         return allowed
 
-    def import_debian_installer(self, kernel: Path) -> None:
-        """Build the Debian example out of the installer that `kernel` is part of; import it."""
+    def debian_installer(self, kernel: Path) -> Path:
+        """The recipe of the Debian example, for the installer that `kernel` is part of."""
         recipe = self.recipe("debian12.yaml")
         text = recipe.read_text()
         (named,) = re.findall(r"^  - file: (/.*)/linux$", text, re.MULTILINE)
         recipe.write_text(text.replace(named, str(kernel.parent)))
-        media = self.folder / "debian-media"
-        key = self.folder / "keys" / "release"
-        self.goosectl("bundle", "build", recipe, "--key", key, "--out", media)
-        self.goosectl("bundle", "import", media)
+        return recipe
 
     def infra(self, text: str) -> None:
         """Write the site's profiles and validate them."""

@@ -112,7 +112,10 @@ def test_uefi_machine_installs_once_from_the_signed_bundle(site: Site, tmp_path:
 def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path: Path) -> None:
     qemu_parts("bios")
     mac = "52:54:00:10:00:03"
-    site.import_debian_installer(part("debian-installer kernel"))
+    recipe = site.debian_installer(part("debian-installer kernel"))
+    media, key = site.folder / "debian-media", site.folder / "keys" / "release"
+    site.goosectl("bundle", "build", recipe, "--key", key, "--out", media)
+    site.goosectl("bundle", "import", media)
     site.goosectl("machine", "arm", "with-debian")
     with Machine(
         "bios", mac=mac, bootfile=loader(site), scratch=tmp_path, memory_mb=1600

@@ -1,0 +1,62 @@
+"""Every example works: each recipe builds the same bytes twice, each machine gets its installer."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.site import BUNDLES, ROOT, Site
+from tests.parts import part
+
+RECIPES = sorted(path.name for path in BUNDLES.glob("*.yaml"))
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Site]:
+    """A site of the test's own."""
+    with Site(tmp_path / "site") as made:
+        made.key("release")
+        made.debian_installer(part("debian-installer kernel"))
+        yield made
+
+
+def build(site: Site, recipe: str, media: Path) -> dict[str, bytes]:
+    """Build and sign a recipe; returns what was written, by name."""
+    key = site.folder / "keys" / "release"
+    site.goosectl("bundle", "build", site.recipe(recipe), "--key", key, "--out", media)
+    return {path.name: path.read_bytes() for path in media.iterdir()}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_example_recipe_builds_the_same_bytes_twice(fresh: Site, recipe: str) -> None:
+    first = build(fresh, recipe, fresh.folder / "first")
+    assert len(first) == 3, "a volume, the list of volumes and its signature"
+    assert build(fresh, recipe, fresh.folder / "second") == first
+
+
+def test_every_example_machine_gets_its_installer_from_the_example_bundles(fresh: Site) -> None:
+    fresh.trust(fresh.folder / "keys" / "release")
+    for recipe in RECIPES:
+        build(fresh, recipe, fresh.media / recipe)
+        fresh.goosectl("bundle", "import", fresh.media / recipe)
+    shutil.copytree(ROOT / "examples" / "infra", fresh.home / "infra")
+    fresh.goosectl("infra", "validate")
+    fresh.serve()
+    machines = fresh.goosectl("machine", "list")["items"]
+    assert len(machines) >= 3
+    for machine in machines:
+        fresh.goosectl("machine", "arm", machine["name"])
+        script = fresh.get(f"/v1/boot/ipxe?mac={machine['mac']}")
+        assert f"echo goose: {machine['name']} is about to be installed" in script
+        content = re.findall(r"^(?:kernel|initrd --name \S+) (\S+)", script, re.MULTILINE)
+        assert len(content) >= 2
+        for url in content:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.status == 200 and answer.read(1)
+        (rendered,) = re.findall(r" (?:inst\.ks|url)=(\S+)", script)
+        assert machine["name"] in fresh.get(rendered.removeprefix(fresh.url))
