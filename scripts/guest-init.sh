@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # /init of the guest that scripts/guest.py builds: it does with its rendered file what an
-# installer does (kernel arguments, one NIC, one fetch), and then what an attacker would (again).
+# installer does (kernel arguments, one NIC, one fetch, a report at its begin and end), and in
+# between what an attacker would: it fetches again.
 # shellcheck shell=dash
 set -f
 export PATH=/bin
@@ -56,11 +57,22 @@ ip link set "$nic" up
 udhcpc -q -n -i "$nic" -s /tmp/lease >/tmp/dhcp 2>&1 || stop "failed: no lease: $(cat /tmp/dhcp)"
 say "network is up on $nic $mac"
 
-say "first fetch begins"
-wget -q -O - -U goose-guest "$file"
+# report STEP: tells what the rendered file says is to be told of that step.
+report() {
+    address=$(grep -o "http://[^' ]*step=$1" /tmp/file | head -n 1)
+    [ -n "$address" ] || stop "failed: the file does not say where to report '$1'"
+    wget -q -O /dev/null --post-data '' "$address" || stop "failed: could not report '$1'"
+    say "reported: $1"
+}
+
+wget -q -O /tmp/file -U goose-guest "$file"
 code=$?
+say "first fetch begins"
+cat /tmp/file
 echo
 say "first fetch ends with wget exit code $code"
+[ "$code" = 0 ] || stop "failed: nothing was fetched"
+report started
 
 # busybox wget hides the body of a refusal, so this is HTTP by hand. The pipe stays open until the
 # server has answered: a server may drop a client that closes its half early.
@@ -77,4 +89,5 @@ say "second fetch begins"
 tr -d '\r' </tmp/answer
 echo
 say "second fetch ends"
+report installed
 stop "done"

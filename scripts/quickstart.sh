@@ -181,7 +181,8 @@ boot_machine() {
     wait "$vm" || die "the machine did not get to its end: $(tail -n 5 screen.log)" "see screen.log"
     tr -d '\r' <screen.log | grep -E '^(goose: |guest: |HTTP/)' | indent
     grep -q '^guest: done' screen.log || die "the guest did not do its work" "see screen.log"
-    tell "Its whole screen is in screen.log. What goosed recorded:"
+    tell "Its whole screen is in screen.log. It reported its install as done, so that from now on"
+    tell "it boots its disk. What goosed recorded:"
     run goosectl machine show "$machine"
 }
 

@@ -62,7 +62,9 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
         f"BOOTIF=01-{mac.replace(':', '-')} inst.ks={base}/v1/render/kickstart?token=",
         "guest: network is up on ",
         f" {mac}guest: first fetch begins",
+        "guest: reported: started",
         "guest: second fetch begins",
+        "guest: reported: installed",
         "guest: power off",
     )
     kickstart = between(screen, "guest: first fetch begins", "guest: first fetch ends")
@@ -76,11 +78,16 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
 
     (token,) = site.goosectl("token", "list", "--mac", mac)["items"]
     assert (token["state"], token["refusals"]) == ("used", 1)
-    assert [e for e in events(site, name) if e.startswith("token-")] == [
+    assert events(site, name) == [
+        "machine-armed",
         "token-issued",
         "token-claimed",
+        "install-started",
         "token-refused",
+        "install-installed",
+        "machine-installed",
     ]
+    assert "is not to be installed: it is installed" in site.get(f"/v1/boot/ipxe?mac={mac}")
     secret = secret_of(screen)
     for kept in (site.log, *site.home.glob("state.db*")):
         assert secret.encode() not in kept.read_bytes(), f"the secret is in {kept}"
@@ -141,9 +148,11 @@ def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path
 
     (token,) = site.goosectl("token", "list", "--mac", mac)["items"]
     assert (token["state"], token["refusals"]) == ("used", 0)
-    assert [e for e in events(site, "with-debian") if e.startswith("token-")] == [
+    assert events(site, "with-debian") == [
+        "machine-armed",
         "token-issued",
         "token-claimed",
+        "install-started",
     ]
     assert "install-started" in events(site, "with-debian"), "the installer's own wget reported"
 

@@ -131,8 +131,9 @@ def test_quickstart_boots_a_machine_to_its_end_and_leaves_nothing_running(clone:
         "goose: web-1 is about to be installed",
         "guest: first fetch ends with wget exit code 0",
         "HTTP/1.1 410 Gone",
+        "guest: reported: installed",
         "guest: done",
-        "token-claimed",
+        "install-installed",
         "All done, and goosed is stopped again",
         "What to try next",
     )
