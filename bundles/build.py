@@ -7,14 +7,16 @@ names, and last comes the signed list that names them.
 from __future__ import annotations
 
 import errno
+import fcntl
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bundles import canonical, sshsig, writer
+from bundles import canonical, sshsig
 from bundles import digest as digests
 from bundles.assemble import Assembly
 from bundles.errors import GooseError
@@ -34,6 +36,13 @@ class OutputExists(GooseError):
 
     code = "output-exists"
     default_hint = "remove them, raise the recipe's version, or choose another --out"
+
+
+class OutputBusy(GooseError):
+    """Another build writes to the output folder."""
+
+    code = "output-busy"
+    default_hint = "wait until it is done, or choose another --out"
 
 
 class OutputFailed(GooseError):
@@ -64,8 +73,8 @@ def build(
     """Writes the volumes of `plan` into the folder `out`, signed by each of `signers`; sealed to
     `recipients` if there are any.
 
-    Raises `OutputExists`, `OutputFailed`, `SealFailed` or `SourceFault`; afterwards `out` holds
-    nothing new.
+    Raises `OutputBusy`, `OutputExists`, `OutputFailed`, `SealFailed` or `SourceFault`; afterwards
+    `out` holds nothing new.
     """
     stem = f"{plan.statement.name}-{plan.statement.version}"
     count = len(plan.statement.volumes)
@@ -73,8 +82,9 @@ def build(
     paths = [out / f"{stem}.{k}of{count}.goose.tar{suffix}" for k in range(1, count + 1)]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _refuse_existing(out, stem)
         with ThreadPoolExecutor(_THREADS) as pool, ExitStack() as stack:
+            stack.enter_context(_claimed(out))
+            _refuse_existing(out, stem)
             assembly = Assembly(plan, signers, pool, progress)
             files: Sequence[VolumeWriter | SealedWriter]
             if recipients:
@@ -120,12 +130,26 @@ def _signed_list(path: Path, listing: bytes, signers: Sequence[Signer]) -> list[
     return files
 
 
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Holds the folder `out` against other builds. Raises `OutputBusy`."""
+    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise OutputBusy(f"another build is writing to {out}", file=str(out)) from error
+    finally:
+        os.close(descriptor)
+
+
 def _refuse_existing(out: Path, stem: str) -> None:
     """Parts of another build would be taken for parts of this one. What a killed build left
     behind under a temporary name goes."""
     for partial in out.glob(f".{glob.escape(stem)}.*of*.partial"):
-        writer.remove_abandoned(partial)
-    for old in sorted(out.glob(f"{glob.escape(stem)}.*of*.goose.tar*")):
+        partial.unlink()
+    name = glob.escape(stem)
+    for old in sorted({*out.glob(f"{name}.*of*.goose.tar*"), *out.glob(f"{name}.volumes.json*")}):
         raise OutputExists(f"{old} is already there", file=str(old))
 
 

@@ -53,7 +53,7 @@ class Checked:
 class _Nowhere:
     """A sink that keeps nothing."""
 
-    def has(self, digest: str) -> bool:
+    def has(self, digest: str, size: int) -> bool:
         return False
 
     def put(self, digest: str, data: memoryview) -> None:

@@ -33,6 +33,15 @@ class UsageError(GooseError):
     code = "usage"
 
 
+def shown(name: object) -> str:
+    """A file's name as errors and progress show it: on one line, whatever it holds.
+
+    A medium may bring a file whose name has a line break and words of its own behind it.
+    """
+    text = str(name)
+    return text if text.isprintable() else ascii(text)
+
+
 def known_errors() -> list[type[GooseError]]:
     """All error classes loaded so far, by code, for the generated table in the docs."""
     found: dict[str, type[GooseError]] = {}

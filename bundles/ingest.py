@@ -7,15 +7,17 @@ layer is in. Killed anywhere, the same call made again goes on from what is alre
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from bundles import digest as digests
 from bundles import seal
-from bundles.errors import GooseError, UsageError
+from bundles.errors import GooseError, shown
 from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.scan import ContentReader, DamagedBlob, read_head, shares
@@ -29,12 +31,14 @@ from bundles.verify import Authority, Content, TrustedHead
 from bundles.volume import Reader, Source, copy_source
 
 _SUFFIX = ".goose.tar"
+_LIST = ".volumes.json"
+_ENDINGS = f"volumes end in {_SUFFIX} or {_SUFFIX}{seal.SUFFIX}"
 # A store's files end on blocks of this many bytes, on every common file system.
 _FILE_BLOCK = 4096
 
 
-class NoVolumes(UsageError):
-    """A path given as a volume or a folder of volumes is neither."""
+class NoVolumes(GooseError):
+    """A path given as a volume or a folder of volumes is neither, or cannot be read."""
 
     code = "no-volumes"
 
@@ -43,7 +47,7 @@ class MixedVolumes(GooseError):
     """The volumes given belong to different bundles."""
 
     code = "mixed-volumes"
-    default_hint = "import one bundle at a time"
+    default_hint = "give the volumes of one bundle at a time, as in DIR/NAME-VERSION.*"
 
 
 class VersionTaken(GooseError):
@@ -75,7 +79,7 @@ class OpenVolume:
     """A volume whose head is verified; `reader` stands before its first layer."""
 
     path: Path
-    file: BinaryIO
+    file: BufferedReader
     reader: Reader
     head: TrustedHead
 
@@ -83,23 +87,44 @@ class OpenVolume:
 def find_volumes(paths: Sequence[Path]) -> list[Path]:
     """The volumes among `paths`, folders being searched, each file once.
 
-    Raises `NoVolumes` for a path that gives none.
+    Hidden files, which some systems strew over media, and volume lists are passed over. Raises
+    `NoVolumes` for a folder that holds none, and when nothing is left.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted({*path.glob(f"*{_SUFFIX}"), *path.glob(f"*{_SUFFIX}{seal.SUFFIX}")})
+            inside = [file for file in sorted(path.iterdir()) if _is_volume(file)]
             if not inside:
-                raise NoVolumes(
-                    f"{path} holds no volume",
-                    hint=f"volumes end in {_SUFFIX} or {_SUFFIX}{seal.SUFFIX}",
-                )
-        elif path.is_file():
-            inside = [path]
+                raise NoVolumes(f"{shown(path)} holds no volume", hint=_ENDINGS)
+        elif _LIST in path.name or path.name.startswith("._"):
+            continue
         else:
-            raise NoVolumes(f"{path} does not exist", hint="give a volume or a folder of volumes")
+            inside = [path]
         found.update({volume.resolve(): volume for volume in inside})
+    if not found:
+        raise NoVolumes("no volume was given", hint=_ENDINGS)
     return list(found.values())
+
+
+def _is_volume(file: Path) -> bool:
+    return file.name.endswith((_SUFFIX, _SUFFIX + seal.SUFFIX)) and not file.name.startswith(".")
+
+
+def _open(path: Path) -> BufferedReader:
+    """Opens a regular file; a FIFO must not make the reader wait for ever.
+
+    Raises `NoVolumes`.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NoVolumes(
+            f"{shown(path)}: {error.strerror}", hint="give a volume or a folder of volumes"
+        ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NoVolumes(f"{shown(path)} is not a regular file", hint=_ENDINGS)
+    return open(descriptor, "rb")
 
 
 def open_volumes(
@@ -116,22 +141,19 @@ def open_volumes(
     """
     volumes: list[OpenVolume] = []
     for path in find_volumes(paths):
-        try:
-            file = stack.enter_context(open(path, "rb"))  # noqa: SIM115 - the stack closes it
-            sealed = file.read(len(seal.MAGIC)) == seal.MAGIC
-            file.seek(0)
-        except OSError as error:
-            raise NoVolumes(f"{path}: {error.strerror}", hint="check the medium") from error
+        file = stack.enter_context(_open(path))
+        label = shown(path.name)
         source: Source = copy_source(file)
-        if sealed:
+        if file.peek(len(seal.MAGIC)).startswith(seal.MAGIC):
             if not identities:
-                raise IdentityNeeded(f"{path.name} is sealed", volume=path.name)
-            source = stack.enter_context(closing(OpenedVolume(file, path.name, identities)))
-        reader = Reader(source, path.name)
-        head = TrustedHead(authority, policy, path.name)
+                raise IdentityNeeded(f"{label} is sealed", volume=label)
+            source = stack.enter_context(closing(OpenedVolume(file, label, identities)))
+        reader = Reader(source, label)
+        head = TrustedHead(authority, policy, label)
         read_head(reader, head)
         if volumes and head.message != volumes[0].head.message:
-            raise MixedVolumes(f"{path.name} is not of the same bundle as {volumes[0].path.name}")
+            first = shown(volumes[0].path.name)
+            raise MixedVolumes(f"{label} is not of the same bundle as {first}")
         volumes.append(OpenVolume(path, file, reader, head))
     return volumes
 
@@ -197,7 +219,7 @@ def _preflight(store: LocalStore, ingest: LocalIngest, wanted: Sequence[Sequence
         -(-content.layer.size // _FILE_BLOCK) * _FILE_BLOCK
         for share in wanted
         for content in share
-        if not ingest.has(content.digest)
+        if not ingest.has(content.digest, content.layer.size)
     )
     free = store.free()
     if free is not None and need > free:
@@ -211,7 +233,7 @@ def _store_documents(ingest: LocalIngest, head: TrustedHead) -> int:
     written = 0
     for data in (*head.documents.values(), head.message, *head.signatures):
         digest = digests.of(data)
-        if not ingest.has(digest):
+        if not ingest.has(digest, len(data)):
             ingest.put(digest, data)
             written += len(data)
     return written
@@ -222,7 +244,7 @@ def _waiting(ingest: LocalIngest, stored: Sequence[Sequence[Content]]) -> tuple[
     return tuple(
         number
         for number, share in enumerate(stored, 1)
-        if not all(ingest.has(content.digest) for content in share)
+        if not all(ingest.has(content.digest, content.layer.size) for content in share)
     )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -287,6 +287,19 @@ def _read_layer(value: Any, where: str) -> tuple[Layer, str, str]:
     path = title.removesuffix(f".part-{number:05d}")
     layer = Layer(check_path(path, where), size, bits, number, count)
     return layer, digest, digests.check(notes[FILE_DIGEST], where)
+
+
+def file_and_folder(paths: Collection[str]) -> str | None:
+    """A path among `paths` that is also a folder of another, if there is one."""
+    known = set(paths)
+    # A folder whose ancestors were looked at once need not be looked at again.
+    folders: set[str] = set()
+    for path in known:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return min(folders & known, default=None)
 
 
 def check_parts(layers: Sequence[tuple[Layer, str, str]], where: str) -> None:

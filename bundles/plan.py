@@ -236,7 +236,7 @@ def _aligned(size: int) -> int:
 
 
 def _refuse_conflicts(artifacts: Sequence[Artifact]) -> None:
-    """Each served path belongs to one file of one artifact."""
+    """Each served path belongs to one file of one artifact, and is no folder of another."""
     seen: dict[str, str] = {}
     titles: set[str] = set()
     for artifact in artifacts:
@@ -252,3 +252,5 @@ def _refuse_conflicts(artifacts: Sequence[Artifact]) -> None:
                     f"{file.location} and {seen[path]} would both be {path!r} in the bundle"
                 )
             seen[path] = file.location
+    if both := layout.file_and_folder(seen):
+        raise ContentConflict(f"{both!r} would be a file and a folder in the bundle")

@@ -35,6 +35,7 @@ class UnreadableRecipe(GooseError):
     """A recipe cannot be read."""
 
     code = "unreadable-recipe"
+    default_hint = "`goosectl bundle init RECIPE` writes one to start from"
 
 
 def _plain_path(text: str) -> str:
@@ -66,14 +67,25 @@ SiteId = Annotated[str, _matching(statement.NAME, "a site id (lower-case letters
 Moment = Annotated[str, AfterValidator(_moment)]
 
 
+def _http(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError("only http and https can be fetched")
+    return text
+
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
 class Entry(BaseModel):
     """One entry of `contents`: exactly one of `tree`, `file` and `url`, and the name it gets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tree: str | None = Field(None, description="A folder; all files below it.")
-    file: str | None = Field(None, description="One file.")
-    url: str | None = Field(None, description="A file fetched over HTTP, pinned by the lock.")
+    tree: NonEmpty | None = Field(None, description="A folder; all files below it.")
+    file: NonEmpty | None = Field(None, description="One file.")
+    url: Annotated[str, AfterValidator(_http)] | None = Field(
+        None, description="A file fetched over HTTP, pinned by the lock."
+    )
     title: Annotated[str, AfterValidator(_plain_path)] = Field(
         alias="as", description="The path under which it is served."
     )

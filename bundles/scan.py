@@ -47,8 +47,8 @@ class DamagedBlob(GooseError):
 class Sink(Protocol):
     """Where verified layers go; `put` and `create` are called from several threads."""
 
-    def has(self, digest: str) -> bool:
-        """Whether the layer need not be read."""
+    def has(self, digest: str, size: int) -> bool:
+        """Whether the layer, of `size` bytes, need not be read."""
 
     def put(self, digest: str, data: memoryview) -> None:
         """Takes a small layer."""
@@ -167,7 +167,7 @@ class ContentReader:
             blob = data[at + BLOCK : at + BLOCK + size]
             end = at + stored(size)
             self._reader.check_padding(data[at + BLOCK + size : end], content.name)
-            if self._sink.has(digest):
+            if self._sink.has(digest, size):
                 pass
             elif digests.of(blob) != digest:
                 faults.append(self._fault(content))
@@ -180,7 +180,7 @@ class ContentReader:
     def _large(self, content: Content, pool: ThreadPoolExecutor) -> None:
         size, digest = content.layer.size, content.digest
         self._reader.expect(blob_name(digest), size)
-        if self._sink.has(digest):
+        if self._sink.has(digest, size):
             self._reader.skip(size + padding(size), content.name)
             self._progress.advance(size, content.name)
             return

@@ -72,7 +72,13 @@ def recipient(text: str) -> Recipient:
         path = Path(text)
         data = keyfile.read(path)
         word = data.decode("ascii", "replace").strip()
-        if agekey.is_recipient(data) or agekey.is_secret(data):
+        if agekey.is_secret(data):
+            raise BadKey(
+                f"{path} holds the secret key of a recipient",
+                hint="give its public part, the .agepub file; the secret stays at its site",
+                file=str(path),
+            )
+        if agekey.is_recipient(data):
             word = agekey.recipient_of(path)
     try:
         if word.startswith("age1"):

@@ -209,4 +209,6 @@ class TrustedHead:
                     raise InconsistentBundle(f"{self._where}: {path!r} stands in the bundle twice")
                 served.add(path)
             start = end
+        if both := layout.file_and_folder(served):
+            raise InconsistentBundle(f"{self._where}: {both!r} is both a file and a folder")
         self._files = len(served)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -21,24 +20,6 @@ _FLUSH = 256 * 1024 * 1024  # bytes written before the disk is set to work on th
 _READ_BACK = 4 * 1024 * 1024
 
 
-def remove_abandoned(partial: Path) -> None:
-    """Removes a file that a killed `PendingFile` left, and leaves one that is being written.
-
-    Its writer holds a lock on it, which ends with the process however that ends.
-    """
-    try:
-        descriptor = os.open(partial, os.O_RDWR)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        partial.unlink(missing_ok=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(descriptor)
-
-
 class PendingFile:
     """A file under a temporary name until `publish`; a context manager that removes it again
     unless `keep` was called. Raises OSError."""
@@ -48,7 +29,6 @@ class PendingFile:
         self.position = 0  # bytes written; at the end, the file's size
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # see `remove_abandoned`
         self._published = self._kept = False
 
     def __enter__(self) -> Self:

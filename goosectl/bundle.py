@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bundles.errors import UsageError
-from goosectl import output, site, sizes
+from goosectl import operator, output, site, sizes
 
 if TYPE_CHECKING:
     from bundles.statement import Statement
@@ -102,7 +102,7 @@ def build(
     recipients = [seal.recipient(text) for text in to or []]
     signers = [keys.load_private(path, ask.passphrase_of) for path in key]
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is not None and not epoch.isdecimal():
+    if epoch is not None and not (epoch.isdecimal() and len(epoch) < 13):
         raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")
     draft = recipes.draft(loaded, pins, int(epoch) if epoch else None)
     artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
@@ -216,6 +216,7 @@ def import_(
     """
     from bundles.ingest import import_volumes
     from bundles.policy import check_overrides
+    from goosed_daemon import audit
 
     out = output.get()
     overrides = check_overrides(allow or [])
@@ -225,6 +226,17 @@ def import_(
         paths, store, authority, policy, out.progress(), site.identities(identity)
     )
     said = done.statement
+    if done.overruled:
+        with operator.state() as state, state.write() as transaction:
+            audit.record(
+                transaction,
+                policy.now,
+                "import-overruled",
+                operator.actor(),
+                bundle=said.name,
+                version=said.version,
+                codes=list(done.overruled),
+            )
     text = [_summary(said), f"signed by {', '.join(done.signers)}"]
     text += [f"overruled: {code}" for code in done.overruled]
     if done.missing:
@@ -263,7 +275,7 @@ def list_() -> None:
                 "sequence": ref.sequence,
                 "served": "current" if ref.current else "by version",
                 "imported": ref.imported,
-                "overruled": ", ".join(ref.overruled),
+                "overruled": list(ref.overruled),
             }
             for ref in refs.bundles
         ],

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 
 from bundles import layout
-from bundles.errors import GooseError
+from bundles.errors import GooseError, shown
 
 
 class SourceFault(GooseError):
@@ -38,19 +38,23 @@ class Artifact:
 def source_file(path: str, location: str, info: os.stat_result) -> SourceFile:
     """The file at `location` under the name `path`; `info` is its stat, links followed.
 
-    Raises `SourceFault` for what is not a regular file, `BadLayout` for a name that no bundle
-    can carry.
+    Raises `SourceFault` for what is not a regular file, and for a name that no bundle can carry.
     """
     if not stat.S_ISREG(info.st_mode):
         raise SourceFault(
-            f"{location} is neither a regular file nor a folder",
+            f"{shown(location)} is neither a regular file nor a folder",
             hint="bundles carry regular files only: leave it out",
             file=location,
         )
-    layout.check_path(path, location)
+    try:
+        layout.check_path(path, shown(location))
+    except layout.BadLayout as error:
+        raise SourceFault(
+            error.message, hint="rename the file, or leave it out", file=location
+        ) from error
     return SourceFile(path, info.st_size, stat.S_IMODE(info.st_mode), location)
 
 
 def unreadable(location: str, error: OSError) -> SourceFault:
     """`error` met at `location`, told in words."""
-    return SourceFault(f"{location}: {error.strerror or error}", file=location)
+    return SourceFault(f"{shown(location)}: {error.strerror or error}", file=location)

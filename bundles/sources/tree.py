@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bundles.errors import shown
 from bundles.sources.artifact import (
     Artifact,
     SourceFault,
@@ -74,11 +75,13 @@ def _target(link: str, root: str, above: tuple[str, ...]) -> str:
     """The real file or folder inside `root` that `link` stands for."""
     target = os.path.realpath(link)
     if not os.path.exists(target):
-        raise SourceFault(f"{link} is a link to nothing", hint=_LINK_HINT, file=link)
+        raise SourceFault(f"{shown(link)} is a link to nothing", hint=_LINK_HINT, file=link)
     if os.path.commonpath((root, target)) != root:
         raise SourceFault(
-            f"{link} is a link out of the tree, to {target}", hint=_LINK_HINT, file=link
+            f"{shown(link)} is a link out of the tree, to {target}", hint=_LINK_HINT, file=link
         )
     if target in above:
-        raise SourceFault(f"{link} is a link to a folder above itself", hint=_LINK_HINT, file=link)
+        raise SourceFault(
+            f"{shown(link)} is a link to a folder above itself", hint=_LINK_HINT, file=link
+        )
     return target

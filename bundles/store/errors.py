@@ -41,7 +41,10 @@ class BadRefs(StoreError):
     """The refs of a store cannot be read."""
 
     code = "bad-refs"
-    default_hint = "restore index.json of the store from a backup, or import the bundles again"
+    default_hint = (
+        "copy index.json.previous, or a backup, over the store's index.json;"
+        " import again what it lacks"
+    )
 
 
 @contextmanager

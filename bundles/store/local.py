@@ -4,6 +4,7 @@
 
     oci-layout
     index.json              the refs
+    index.json.previous     the refs before the last switch
     blobs/sha256/<hex>      whole, durable, verified
     staging/<hex>/<hex>     blobs of an import that is not done, by root digest
     lock                    held by the one import or clean-up at work
@@ -18,8 +19,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -27,10 +28,10 @@ from typing import BinaryIO, Self
 from bundles import digest as digests
 from bundles import layout
 from bundles.store import durable, refs
-from bundles.store.errors import BlobMissing, StoreBusy, StoreError, translated
+from bundles.store.errors import BadRefs, BlobMissing, StoreBusy, StoreError, translated
 from bundles.store.protocol import Refs
 
-_CHUNK = 1024 * 1024
+PREVIOUS = "index.json.previous"
 
 
 class LocalStore:
@@ -79,9 +80,12 @@ class LocalStore:
             with translated(str(self._index)):
                 data = self._index.read_bytes()
         except StoreError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return Refs()
-            raise
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            if (self.folder / "oci-layout").exists():
+                # Never taken for a new store: the sequences that stop a rollback would be lost.
+                raise BadRefs(f"{self._index} is missing from a store that has content") from error
+            return Refs()
         return refs.decode(data, str(self._index))
 
     def refs_token(self) -> object:
@@ -148,6 +152,7 @@ class LocalIngest:
             with translated(str(store.folder)):
                 self._staging.mkdir(parents=True, exist_ok=True)
                 if not (store.folder / "oci-layout").exists():
+                    durable.replace_file(store.folder / "index.json", refs.encode(Refs()))
                     durable.replace_file(store.folder / "oci-layout", layout.OCI_LAYOUT)
                 self._staged = self._believable()
         except BaseException:
@@ -158,11 +163,22 @@ class LocalIngest:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        for folder in (self._staging, self._staging.parent):
+            with suppress(OSError):  # what is staged stays for the next run
+                folder.rmdir()
         os.close(self._lock)
 
-    def has(self, digest: str) -> bool:
-        """Whether the blob is in the store, or was staged whole by this or an earlier run."""
-        return digest in self._staged or self._store.has(digest)
+    def has(self, digest: str, size: int) -> bool:
+        """Whether the blob is in the store, or was staged whole by this or an earlier run.
+
+        One of another size than `size` was damaged since: it counts as missing and is replaced.
+        """
+        if digest in self._staged:
+            return True
+        try:
+            return os.stat(f"{self._blobs}/{digests.hex_of(digest)}").st_size == size
+        except FileNotFoundError:
+            return False
 
     def put(self, digest: str, data: bytes | memoryview) -> None:
         """Stages a small blob. Raises `StoreFull` or `StoreError`."""
@@ -188,17 +204,13 @@ class LocalIngest:
         self.checkpoint()
         with translated(str(self._store.folder)):
             durable.sync_folder(self._blobs)
-            new = change(self._store.refs())
-            durable.replace_file(self._store.folder / "index.json", refs.encode(new))
-            shutil.rmtree(self._staging)
-            if not any(self._staging.parent.iterdir()):
-                self._staging.parent.rmdir()
+            index = self._store.folder / "index.json"
+            old = self._store.refs()
+            new = change(old)
+            if new != old:
+                durable.replace_file(index.with_name(PREVIOUS), refs.encode(old))
+                durable.replace_file(index, refs.encode(new))
         return new
-
-    def discard(self) -> None:
-        """Removes what is staged, to give its space back."""
-        self._staged.clear()
-        shutil.rmtree(self._staging, ignore_errors=True)
 
     def _believable(self) -> set[str]:
         """Blobs left by an earlier run that still hash to their name; others are removed."""

@@ -6,6 +6,8 @@ Every refusal leaves the site as it was: what was served is served, and nothing 
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -14,13 +16,15 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import keys, layout, policy, sshsig, statement, trust, truststore, verify
+from bundles import keys, layout, plan, policy, sshsig, statement, trust, truststore, verify
+from bundles.build import OutputBusy, OutputExists, OutputFailed
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from bundles.ingest import MixedVolumes, NoVolumes, VersionTaken
 from bundles.scan import DamagedBlob
 from bundles.sources import Artifact, SourceFile, tree
-from bundles.store.errors import StoreFull
+from bundles.store import open_store
+from bundles.store.errors import BadRefs, StoreFull
 from bundles.volume import (
     BadVolume,
     DeviceEntry,
@@ -297,8 +301,6 @@ def test_signed_totals_that_are_not_true(shop: Workshop, monkeypatch: pytest.Mon
 
 
 def test_signed_path_that_is_served_twice(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bundles import plan
-
     monkeypatch.setattr(plan, "_refuse_conflicts", lambda artifacts: None)
     inner = Artifact(
         "file", "os/etc/motd", (SourceFile("motd", 8, 0o644, str(shop.tree / "etc/motd")),)
@@ -431,8 +433,6 @@ def test_disk_that_fills_during_the_import(
 
 
 def test_build_on_a_full_disk_leaves_nothing(shop: Workshop, small_disk: Path) -> None:
-    from bundles.build import OutputFailed
-
     (shop.tree / "lib/huge.bin").write_bytes(bytes(range(256)) * 8192)
     with pytest.raises(OutputFailed, match="no space"):
         shop.build(out=str(small_disk / "out"))
@@ -440,7 +440,93 @@ def test_build_on_a_full_disk_leaves_nothing(shop: Workshop, small_disk: Path) -
 
 
 def _with_store(shop: Workshop, folder: Path) -> Workshop:
-    from bundles.store import open_store
-
     shop.store = open_store(folder / "store")
     return shop
+
+
+# Media and stores as they are found
+
+
+def test_fifo_named_like_a_volume(shop: Workshop) -> None:
+    folder = shop.folder / "media"
+    folder.mkdir()
+    os.mkfifo(folder / "x.goose.tar")
+    with pytest.raises(NoVolumes, match="not a regular file"):
+        shop.import_(folder)
+
+
+def test_hidden_files_and_lists_beside_volumes_are_passed_over(shop: Workshop) -> None:
+    volume = shop.build()[0]
+    volume.with_name("._" + volume.name).write_bytes(b"")
+    assert shop.import_(*sorted(volume.parent.glob("*")), volume.parent).state == "complete"
+
+
+def test_name_of_a_volume_cannot_fake_a_line(shop: Workshop) -> None:
+    odd = shop.folder / "x\nsigned by release: good\n.goose.tar"
+    odd.write_bytes(b"no volume")
+    with pytest.raises(BadVolume) as caught:
+        shop.import_(odd)
+    assert "\n" not in caught.value.message
+
+
+def test_blob_cut_short_in_the_store_is_mended_by_the_next_import(shop: Workshop) -> None:
+    volume = shop.build()[0]
+    shop.import_(volume)
+    digest = digests.of(b"welcome\n")
+    os.truncate(shop.store.path(digest), 3)
+    assert shop.import_(volume).bytes_written == 8
+    assert shop.store.read(digest, 8) == b"welcome\n"
+
+
+def test_store_without_its_refs_is_not_taken_for_a_new_one(shop: Workshop) -> None:
+    """Or the highest sequences would be forgotten, and with them the rollback protection."""
+    shop.import_(shop.build(out="one")[0])
+    shop.import_(shop.build(shop.draft(version="2.0.0", sequence=2), out="two")[0])
+    index = shop.store.folder / "index.json"
+    index.unlink()
+    with pytest.raises(BadRefs, match="missing") as caught:
+        shop.store.refs()
+    assert "index.json.previous" in caught.value.hint
+    index.with_name("index.json.previous").rename(index)
+    assert [ref.version for ref in shop.store.refs().bundles] == ["1.0.0"]
+    assert shop.store.refs().sequences == {"base": 1}
+
+
+def test_refused_import_leaves_no_staging(shop: Workshop, small_disk: Path) -> None:
+    (shop.tree / "lib/huge.bin").write_bytes(bytes(2 << 20))
+    volume = shop.build()[0]
+    with pytest.raises(StoreFull):
+        _with_store(shop, small_disk).import_(volume)
+    assert not (small_disk / "store/staging").exists()
+
+
+def test_path_that_is_a_file_and_a_folder(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = str(shop.tree / "etc/motd")
+    both = [
+        Artifact("file", "t", (SourceFile("t", 8, 0o644, location),)),
+        Artifact("file", "t/b", (SourceFile("b", 8, 0o644, location),)),
+    ]
+    with pytest.raises(plan.ContentConflict, match="a file and a folder"):
+        shop.build(artifacts=both)
+    monkeypatch.setattr(plan, "_refuse_conflicts", lambda artifacts: None)
+    refused(shop, shop.build(artifacts=both)[0], verify.InconsistentBundle, "file and a folder")
+
+
+def test_second_build_into_the_same_folder_meanwhile(shop: Workshop) -> None:
+    out = shop.folder / "out"
+    out.mkdir()
+    held = os.open(out, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(OutputBusy, match="another build"):
+            shop.build()
+    finally:
+        os.close(held)
+    assert shop.build()
+
+
+def test_signatures_of_an_earlier_build_are_not_left_beside_a_new_one(shop: Workshop) -> None:
+    volume, *_ = shop.build(signers=[shop.signer, shop.signer])
+    volume.unlink()
+    with pytest.raises(OutputExists, match=r"volumes\.json"):
+        shop.build()

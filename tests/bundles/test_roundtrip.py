@@ -152,7 +152,7 @@ def test_an_import_leaves_a_store_and_nothing_else(workshop: Workshop, scratch: 
     done = take(workshop, scratch / "store", *_build(workshop, content, scratch))
     assert done.state == "complete"
     assert {entry.name for entry in (scratch / "store").iterdir()} == {
-        *("blobs", "index.json", "lock", "oci-layout")
+        *("blobs", "index.json", "index.json.previous", "lock", "oci-layout")
     }
     store = open_store(scratch / "store")
     for digest in store.digests():

@@ -170,6 +170,11 @@ def test_what_is_no_recipient(text: str) -> None:
         seal.recipient(text)
 
 
+def test_secret_given_as_recipient(sealed: Sealed) -> None:
+    with pytest.raises(BadKey, match="holds the secret key"):
+        seal.recipient(str(sealed.secret))
+
+
 def test_what_is_no_identity(sealed: Sealed, tmp_path: Path) -> None:
     odd = tmp_path / "odd"
     odd.write_text("hello")
