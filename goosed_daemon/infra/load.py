@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,20 +62,38 @@ class Infra:
         return self._by_serial.get(serial)
 
 
-def files(folder: Path) -> list[Path]:
-    """The YAML files of `folder` and its sub-folders, sorted; hidden ones are left out."""
-    found = (path for pattern in ("*.yaml", "*.yml") for path in folder.rglob(pattern))
-    return sorted(
-        path for path in found if not any(p[0] == "." for p in path.relative_to(folder).parts)
-    )
+def files(folder: Path, unreadable: Callable[[OSError], None] = lambda error: None) -> list[Path]:
+    """The YAML files of `folder` and its sub-folders, sorted; hidden ones are left out.
+
+    `unreadable` is told of every folder that cannot be listed; one that is not there is empty.
+    """
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            unreadable(error)
+
+    found = []
+    for at, folders, names in os.walk(folder, onerror=failed):
+        folders[:] = [name for name in folders if name[0] != "."]
+        # A folder of such a name is a mistake worth a word.
+        shown = (name for name in (*names, *folders) if name[0] != ".")
+        found += [Path(at, name) for name in shown if name.endswith((".yaml", ".yml"))]
+    return sorted(found)
 
 
 def load(folder: Path) -> Infra:
     """The profiles of `folder`. Raises `InvalidDocument` with the problems of all files."""
     loader = _Loader()
-    for path in files(folder):
+    for path in files(folder, loader.unreadable):
         loader.file(path)
     return loader.infra(folder)
+
+
+def _read(path: Path) -> list[Document]:
+    # To open a FIFO, or to read a terminal, would wait for good.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InvalidDocument([Problem(str(path), 1, 1, "", "is not a regular file")])
+    return document.read(path)
 
 
 class _Loader:
@@ -84,16 +104,20 @@ class _Loader:
 
     def file(self, path: Path) -> None:
         try:
-            documents = document.read(path)
+            documents = _read(path)
         except InvalidDocument as error:
             self.problems += error.problems
         except OSError as error:
-            self.problems.append(
-                Problem(str(path), 1, 1, "", f"cannot be read: {error.strerror or error}")
-            )
+            self.unreadable(error, path)
         else:
             for item in documents:
                 self.document(item)
+
+    def unreadable(self, error: OSError, path: Path | None = None) -> None:
+        source = str(path or error.filename)
+        self.problems.append(
+            Problem(source, 1, 1, "", f"cannot be read: {error.strerror or error}")
+        )
 
     def document(self, item: Document) -> None:
         if item.value is None:

@@ -58,11 +58,13 @@ class Profiles:
         self._stamp = stamp
 
     def _look(self) -> _Stamp:
+        closed: list[OSError] = []
         found = []
-        for path in files(self.folder):
+        for path in files(self.folder, closed.append):
             try:
                 status = path.stat()
             except OSError:
                 continue  # removed meanwhile; its absence is the change
             found.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
+        found += [(str(error.filename), error.errno or 0, -1, -1) for error in closed]
         return tuple(found)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
@@ -198,6 +203,74 @@ def test_a_file_that_cannot_be_read_is_a_problem_among_others(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.timeout(10)
+def test_what_is_no_file_is_a_problem_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "null.yaml").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as bound, chdir(tmp_path):
+        bound.bind("socket.yml")
+    assert problems(write(tmp_path, SITE_YAML)) == [
+        f"{name}:1:1: is not a regular file"
+        for name in ("fifo.yaml", "folder.yaml", "null.yaml", "socket.yml")
+    ]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_problem(readable_by_all: Path) -> None:
+    folder = readable_by_all
+    closed = folder / "rack"
+    closed.mkdir()
+    write(folder, SITE_YAML, PROFILE_YAML)
+    (closed / "m.yaml").write_text(MACHINE_YAML)
+    give_to_ordinary_user(folder, closed)
+    profiles = infra.Profiles(folder, interval=0)
+    with ordinary_user():
+        assert "db-1" in profiles.current().machines
+        closed.chmod(0)
+        assert problems(folder) == ["rack:1:1: cannot be read: Permission denied"]
+        profiles.current()
+        assert profiles.error is not None and "rack" in profiles.error.message
+        closed.chmod(0o700)
+        (closed / "m.yaml").unlink()
+        profiles.current()
+        assert profiles.error is None
+        closed.chmod(0)
+        profiles.current()
+        assert profiles.error is not None, "seen though no file came or went"
+        closed.chmod(0o700)
+        folder.chmod(0)
+        assert "cannot be read: Permission denied" in problems(folder)[0]
+        folder.chmod(0o700)
+
+
+@pytest.fixture
+def readable_by_all() -> Iterator[Path]:
+    """A folder of an ordinary user's; pytest's own is closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        yield folder
+        folder.chmod(0o700)
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Gives up root's leave to read everything, if there is such a thing to give up."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def give_to_ordinary_user(*folders: Path) -> None:
+    if os.geteuid() == 0:
+        for folder in folders:
+            os.chown(folder, NOBODY, -1)
+
+
 def test_ten_thousand_machines_load_in_seconds(tmp_path: Path) -> None:
     machines = (
         MACHINE_YAML.replace("db-1", f"m{i}").replace("12:34:56", f"{i // 256:02x}:{i % 256:02x}:5")
@@ -212,3 +285,4 @@ def test_ten_thousand_machines_load_in_seconds(tmp_path: Path) -> None:
 
 
 UUID = "4c4c4544-0046-3510-8052-b4c04f4e3232"
+NOBODY = 65534
