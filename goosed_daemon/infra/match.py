@@ -35,6 +35,8 @@ def match(
     moved to another machine must not bring that machine's reinstallation with it.
     """
     uuid, serial = (uuid or "").lower(), serial or ""
+    if set(uuid) - {"-"} in ({"0"}, {"f"}):
+        uuid = ""  # SMBIOS 3.7, section 7.2.1: all ones is not present, all zeros is not set
     candidates = (
         ("mac", infra.machine_by_mac(mac)),
         ("uuid", infra.machine_by_uuid(uuid)),

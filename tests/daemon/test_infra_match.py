@@ -13,6 +13,7 @@ from tests.daemon.infra_site import MACHINE_YAML, PROFILE_YAML, SITE_YAML
 
 A, B, NEW = (f"52:54:00:12:34:{last}" for last in ("56", "57", "99"))
 UUID = "4c4c4544-0046-3510-8052-b4c04f4e3232"
+ABSENT = tuple("-".join(digit * n for n in (8, 4, 4, 4, 12)) for digit in "0f")
 OTHER = UUID.replace("4c4c", "ffff")
 
 
@@ -31,6 +32,7 @@ def site(tmp_path: Path) -> Infra:
         ({"mac": A}, "a", "mac"),
         ({"mac": A, "uuid": OTHER, "serial": "S/9"}, "a", "mac"),
         ({"mac": B}, "b", "mac"),
+        ({"mac": B, "uuid": ABSENT[0]}, "b", "mac"),
         ({"mac": B, "uuid": UUID.upper(), "serial": "S/1"}, "b", "mac"),
         ({"mac": NEW, "uuid": UUID}, "b", "uuid"),
         ({"mac": NEW, "uuid": "", "serial": "S/1"}, "b", "serial"),
@@ -46,6 +48,8 @@ def test_recognised(site: Infra, asked: dict[str, str], name: str, by: str) -> N
     ("asked", "reason"),
     [
         ({"mac": NEW}, f"no machine has MAC {NEW}"),
+        ({"mac": NEW, "uuid": ABSENT[0]}, f"no machine has MAC {NEW}"),
+        ({"mac": NEW, "uuid": ABSENT[1].upper()}, f"no machine has MAC {NEW}"),
         (
             {"mac": NEW, "uuid": OTHER, "serial": "X"},
             f"no machine has MAC {NEW} or UUID {OTHER} or serial number X",
