@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bundles import canonical
 from bundles import digest as digests
-from bundles.errors import GooseError
+from bundles.paths import BadLayout, check_path
 
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -43,50 +43,13 @@ VOLUME = "goose.volume"  # "2/5", in index.json only
 
 MAX_DOCUMENT = 2 * 1024 * 1024  # bytes of a manifest or index; stock clients stop at 4 MiB
 MAX_PART = 1024**3  # bytes of a layer; a longer file becomes ordered parts
-MAX_PATH = 4096  # bytes of a path in UTF-8, as PATH_MAX
-MAX_NAME = 255  # bytes of one component, as NAME_MAX
 DEFAULT_MODE = 0o644
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The grammar of org.opencontainers.image.ref.name (OCI image specification, annotations.md).
 _REF = re.compile(
     r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*"
 )
 _PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
-
-
-class BadLayout(GooseError):
-    """A manifest or index is not of the form that the format prescribes."""
-
-    code = "bad-layout"
-    default_hint = "the volume was not written by goosectl, or was changed since: get it again"
-
-
-class PathEscapes(BadLayout):
-    """A path in a bundle would leave its root."""
-
-    code = "path-escapes"
-    default_hint = "do not use this bundle; ask its builder where it came from"
-
-
-def check_path(path: str, where: str) -> str:
-    """`path` when it is a plain relative path: no empty, ``.`` or ``..`` component, no control
-    character, at most 4096 bytes of UTF-8 and 255 per component.
-
-    Raises `PathEscapes` or `BadLayout`.
-    """
-    parts = path.split("/")
-    if path.startswith("/") or ".." in parts:
-        raise PathEscapes(f"{where}: the path {path!r} leaves the bundle's root")
-    if not path or "" in parts or "." in parts or _CONTROL.search(path):
-        raise BadLayout(f"{where}: {path!r} is not a plain relative path")
-    try:
-        long = len(path.encode()) > MAX_PATH or any(len(p.encode()) > MAX_NAME for p in parts)
-    except UnicodeEncodeError as error:
-        raise BadLayout(f"{where}: the path {path!r} is not valid UTF-8") from error
-    if long:
-        raise BadLayout(f"{where}: the path {path[:80]!r}... is too long (255 bytes a name)")
-    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,19 +250,6 @@ def _read_layer(value: Any, where: str) -> tuple[Layer, str, str]:
     path = title.removesuffix(f".part-{number:05d}")
     layer = Layer(check_path(path, where), size, bits, number, count)
     return layer, digest, digests.check(notes[FILE_DIGEST], where)
-
-
-def file_and_folder(paths: Collection[str]) -> str | None:
-    """A path among `paths` that is also a folder of another, if there is one."""
-    known = set(paths)
-    # A folder whose ancestors were looked at once need not be looked at again.
-    folders: set[str] = set()
-    for path in known:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return min(folders & known, default=None)
 
 
 def check_parts(layers: Sequence[tuple[Layer, str, str]], where: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bundles import digest as digests
-from bundles import layout, volume
+from bundles import layout, paths, volume
 from bundles.errors import GooseError
 from bundles.layout import Descriptor, Layer
 from bundles.sources.artifact import Artifact
@@ -252,5 +252,5 @@ def _refuse_conflicts(artifacts: Sequence[Artifact]) -> None:
                     f"{file.location} and {seen[path]} would both be {path!r} in the bundle"
                 )
             seen[path] = file.location
-    if both := layout.file_and_folder(seen):
+    if both := paths.file_and_folder(seen):
         raise ContentConflict(f"{both!r} would be a file and a folder in the bundle")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from bundles import document, layout, lock, statement
+from bundles import document, lock, paths, statement
 from bundles.canonical import MAX_INTEGER
 from bundles.errors import GooseError
 from bundles.lock import Lock, NotLocked
@@ -40,8 +40,8 @@ class UnreadableRecipe(GooseError):
 
 def _plain_path(text: str) -> str:
     try:
-        return layout.check_path(text, "as")
-    except layout.BadLayout as error:
+        return paths.check_path(text, "as")
+    except paths.BadLayout as error:
         raise ValueError(error.message.removeprefix("as: ")) from error
 
 

@@ -27,6 +27,7 @@ from bundles import digest as digests
 from bundles import layout, statement
 from bundles.errors import GooseError
 from bundles.layout import Descriptor, Layer
+from bundles.paths import BadLayout, file_and_folder
 from bundles.policy import Policy
 from bundles.sshsig import BUNDLE
 from bundles.statement import Statement, Totals
@@ -95,7 +96,7 @@ class TrustedHead:
     def layout(self, data: bytes) -> None:
         """Check 1."""
         if data != layout.OCI_LAYOUT:
-            raise layout.BadLayout(f"{self._where}: oci-layout is not the one of format 1")
+            raise BadLayout(f"{self._where}: oci-layout is not the one of format 1")
 
     def index(self, data: bytes) -> None:
         """Check 2; its content is compared in check 9."""
@@ -155,7 +156,7 @@ class TrustedHead:
             root, said.version, self._artifacts, self.volume, count
         )
         if self.volume > count or derived != self._index:
-            raise layout.BadLayout(f"{where}: index.json does not follow from the bundle")
+            raise BadLayout(f"{where}: index.json does not follow from the bundle")
         return said
 
     def _read_index(
@@ -209,6 +210,6 @@ class TrustedHead:
                     raise InconsistentBundle(f"{self._where}: {path!r} stands in the bundle twice")
                 served.add(path)
             start = end
-        if both := layout.file_and_folder(served):
+        if both := file_and_folder(served):
             raise InconsistentBundle(f"{self._where}: {both!r} is both a file and a folder")
         self._files = len(served)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bundles.errors import UsageError
+from goosectl import bundle_words as told
 from goosectl import operator, output, site, sizes
-
-if TYPE_CHECKING:
-    from bundles.statement import Statement
-    from bundles.verify import TrustedHead
 
 app = typer.Typer(help="Build, check and import air-gap bundles.", no_args_is_help=True)
 
@@ -39,7 +35,7 @@ def init(
     out = output.get()
     try:
         with open(recipe, "x", encoding="utf-8") as file:
-            file.write(_TEMPLATE.format(name=name, version=f"{datetime.now(UTC):%Y.%-m.1}"))
+            file.write(told.TEMPLATE.format(name=name, version=f"{datetime.now(UTC):%Y.%-m.1}"))
     except OSError as error:
         raise UsageError(f"{recipe}: {error.strerror}", hint="choose another name") from error
     out.result({"recipe": str(recipe)}, text=f"wrote {recipe}; edit it, then build it")
@@ -123,7 +119,11 @@ def build(
             "bytes": built.bytes,
         },
         text="\n".join(
-            [_summary(built.statement), f"{sizes.text(built.bytes)} written:", *map(_line, files)]
+            [
+                told.summary(built.statement),
+                f"{sizes.text(built.bytes)} written:",
+                *map(told.line, files),
+            ]
         ),
     )
 
@@ -154,8 +154,12 @@ def inspect(
         head = volumes[0].head
     numbers = sorted({volume.head.volume for volume in volumes})
     out.result(
-        {**_facts(head, pinned), "volumes": numbers, "files": _files(head) if files else None},
-        text="\n".join(_description(head, pinned, numbers, files)),
+        {
+            **told.facts(head, pinned),
+            "volumes": numbers,
+            "files": told.files(head) if files else None,
+        },
+        text="\n".join(told.description(head, pinned, numbers, files)),
     )
 
 
@@ -178,10 +182,10 @@ def verify(paths: Paths, identity: Identities = None) -> None:
         site.identities(identity),
     )
     checked.raise_faults()
-    text = [_summary(checked.statement), f"signed by {', '.join(checked.signers)}: good"]
+    text = [told.summary(checked.statement), f"signed by {', '.join(checked.signers)}: good"]
     text.append(f"{len(checked.volumes)} of {len(checked.statement.volumes)} volumes read: good")
     if checked.missing:
-        text.append(f"not given: {_numbers(checked.missing)}")
+        text.append(f"not given: {told.numbers(checked.missing)}")
     text += [f"an import here would refuse it: {code}" for code in checked.remarks]
     out.result(
         {
@@ -237,10 +241,10 @@ def import_(
                 version=said.version,
                 codes=list(done.overruled),
             )
-    text = [_summary(said), f"signed by {', '.join(done.signers)}"]
+    text = [told.summary(said), f"signed by {', '.join(done.signers)}"]
     text += [f"overruled: {code}" for code in done.overruled]
     if done.missing:
-        text.append(f"incomplete: still to come are volumes {_numbers(done.missing)}")
+        text.append(f"incomplete: still to come are volumes {told.numbers(done.missing)}")
     else:
         text.append(f"complete: served at /v1/artifacts/{said.name}/")
     text.append(f"{sizes.text(done.bytes_read)} read, {sizes.text(done.bytes_written)} written")
@@ -288,92 +292,3 @@ def list_() -> None:
             ("overruled", "Overruled"),
         ],
     )
-
-
-_TEMPLATE = """\
-apiVersion: goose/v1
-kind: Bundle
-name: {name}
-version: {version}
-audience: any                 # or the ids of the sites it is for: [site-a]
-contents:
-  - tree: ./content           # a folder, with all files below it
-    as: content
-"""
-
-
-def _summary(said: Statement) -> str:
-    totals = said.totals
-    return (
-        f"{said.name} {said.version} (sequence {said.sequence}):"
-        f" {totals.files} files, {sizes.text(totals.bytes)}"
-    )
-
-
-def _line(path: Path) -> str:
-    return f"  {path}"
-
-
-def _numbers(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers))
-
-
-def _facts(head: TrustedHead, pinned: bool) -> dict[str, object]:
-    said = head.statement
-    return {
-        "bundle": said.name,
-        "version": said.version,
-        "sequence": said.sequence,
-        "audience": list(said.audience) or "any",
-        "created": said.created,
-        "expires": said.expires,
-        "root": said.root,
-        "signers": list(head.signers),
-        "trusted": pinned,
-        "of": len(said.volumes),
-        "artifacts": [
-            {"title": title, "files": files, "bytes": size}
-            for title, (files, size) in _artifacts(head).items()
-        ],
-        "bytes": said.totals.bytes,
-    }
-
-
-def _artifacts(head: TrustedHead) -> dict[str, tuple[int, int]]:
-    files, size = Counter[str](), Counter[str]()
-    for content in head.contents:
-        files[content.artifact] += content.layer.part == 1
-        size[content.artifact] += content.layer.size
-    return {title: (files[title], size[title]) for title in files}
-
-
-def _files(head: TrustedHead) -> list[dict[str, object]]:
-    return [
-        {
-            "path": content.name,
-            "size": content.layer.size,
-            "mode": f"{content.layer.mode:04o}",
-            "digest": content.digest,
-        }
-        for content in head.contents
-    ]
-
-
-def _description(head: TrustedHead, pinned: bool, numbers: list[int], files: bool) -> list[str]:
-    said = head.statement
-    vouched = "trusted here" if pinned else "NOT CHECKED against a trust root: there is none here"
-    lines = [
-        _summary(said),
-        f"for       {', '.join(said.audience) or 'any site'}",
-        f"created   {said.created or 'not stated'}; expires {said.expires or 'never'}",
-        f"signed by {', '.join(head.signers)} ({vouched})",
-        f"volumes   {', '.join(map(str, numbers))} of {len(said.volumes)} given",
-    ]
-    for title, (count, size) in _artifacts(head).items():
-        lines.append(f"  {title}: {count} files, {sizes.text(size)}")
-    if files:
-        lines += [
-            f"    {c.layer.mode:04o} {c.layer.size:>13} {c.digest[7:19]} {c.name}"
-            for c in head.contents
-        ]
-    return lines

@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from bundles import layout
+from bundles import paths
 from bundles.errors import GooseError, shown
 
 
@@ -47,8 +47,8 @@ def source_file(path: str, location: str, info: os.stat_result) -> SourceFile:
             file=location,
         )
     try:
-        layout.check_path(path, shown(location))
-    except layout.BadLayout as error:
+        paths.check_path(path, shown(location))
+    except paths.BadLayout as error:
         raise SourceFault(
             error.message, hint="rename the file, or leave it out", file=location
         ) from error

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from bundles import layout
+from bundles import paths
 from goosed_daemon.infra import mac
 
 T = TypeVar("T")
@@ -81,8 +81,8 @@ def base_url(text: str) -> str:
 def _content_path(text: str) -> str:
     line(text)
     try:
-        return layout.check_path(text, "path")
-    except layout.BadLayout as error:
+        return paths.check_path(text, "path")
+    except paths.BadLayout as error:
         raise ValueError(error.message.removeprefix("path: ")) from error
 
 

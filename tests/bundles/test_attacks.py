@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import keys, layout, plan, policy, sshsig, statement, trust, truststore, verify
+from bundles import keys, paths, plan, policy, sshsig, statement, trust, truststore, verify
 from bundles.build import OutputBusy, OutputExists, OutputFailed
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
@@ -140,8 +140,8 @@ def regions(volume: Path) -> dict[str, int]:
 
 
 REFUSALS: dict[str, type[GooseError]] = {
-    "layout": layout.BadLayout,
-    "index": layout.BadLayout,
+    "layout": paths.BadLayout,
+    "index": paths.BadLayout,
     "statement": sshsig.SignatureInvalid,
     "root": verify.DamagedDocument,
     "manifest": verify.DamagedDocument,
@@ -280,12 +280,12 @@ def test_signed_path_that_leaves_the_root(shop: Workshop) -> None:
         location = str(shop.tree / "etc/motd")
         artifact = Artifact("tree", "os", (SourceFile(path, 8, 0o644, location),))
         volume = shop.build(artifacts=[artifact], out=f"out{digests.of(path.encode())[7:]}")[0]
-        refused(shop, volume, layout.PathEscapes, path)
+        refused(shop, volume, paths.PathEscapes, path)
 
 
 def test_signed_title_that_leaves_the_root(shop: Workshop) -> None:
     artifact = tree.expand(shop.tree, "../os")
-    refused(shop, shop.build(artifacts=[artifact])[0], layout.PathEscapes, "../os")
+    refused(shop, shop.build(artifacts=[artifact])[0], paths.PathEscapes, "../os")
 
 
 def test_signed_totals_that_are_not_true(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +314,7 @@ def test_index_that_does_not_follow_from_the_bundle(shop: Workshop) -> None:
         info, data = entries[1]
         entries[1] = (info, data.replace(b"1.0.0", b"6.6.6"))
 
-    refused(shop, shop.repacked(shop.build()[0], change), layout.BadLayout, "does not follow")
+    refused(shop, shop.repacked(shop.build()[0], change), paths.BadLayout, "does not follow")
 
 
 def test_volume_that_claims_another_number(shop: Workshop) -> None:

@@ -13,11 +13,22 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bundles import canonical, document, layout, lock, recipe, sshsig, statement, trust, volume
+from bundles import (
+    canonical,
+    document,
+    layout,
+    lock,
+    paths,
+    recipe,
+    sshsig,
+    statement,
+    trust,
+    volume,
+)
 from bundles import digest as digests
 from bundles.canonical import NotCanonical
 from bundles.errors import GooseError
-from bundles.layout import BadLayout, PathEscapes
+from bundles.paths import BadLayout, PathEscapes
 from bundles.store import refs
 from bundles.volume import BadVolume, Reader
 from tests.bundles.making import Workshop
@@ -96,7 +107,7 @@ _COMPONENTS = st.one_of(
 def test_a_path_that_passes_stays_inside(path: str) -> None:
     escapes = path.startswith("/") or ".." in path.split("/")
     try:
-        assert layout.check_path(path, "it") == path
+        assert paths.check_path(path, "it") == path
     except PathEscapes:
         assert escapes
         return
@@ -114,7 +125,7 @@ def test_a_path_that_passes_stays_inside(path: str) -> None:
 @pytest.mark.parametrize("path", ["", "/", "a/", "a//b", ".", "a/./b", "..", "a/../b", "a\x7f"])
 def test_a_path_that_is_not_plain_is_refused(path: str) -> None:
     with pytest.raises(BadLayout):
-        layout.check_path(path, "it")
+        paths.check_path(path, "it")
 
 
 STATEMENT: dict[str, Any] = {

@@ -1,0 +1,108 @@
+"""What the commands about bundles say of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goosectl import sizes
+
+if TYPE_CHECKING:
+    from bundles.statement import Statement
+    from bundles.verify import TrustedHead
+
+TEMPLATE = """\
+apiVersion: goose/v1
+kind: Bundle
+name: {name}
+version: {version}
+audience: any                 # or the ids of the sites it is for: [site-a]
+contents:
+  - tree: ./content           # a folder, with all files below it
+    as: content
+"""
+
+
+def summary(said: Statement) -> str:
+    """A bundle in one line."""
+    totals = said.totals
+    return (
+        f"{said.name} {said.version} (sequence {said.sequence}):"
+        f" {totals.files} files, {sizes.text(totals.bytes)}"
+    )
+
+
+def line(path: Path) -> str:
+    """A file that was written."""
+    return f"  {path}"
+
+
+def numbers(of: tuple[int, ...]) -> str:
+    """Volume numbers as a list."""
+    return ", ".join(map(str, of))
+
+
+def facts(head: TrustedHead, pinned: bool) -> dict[str, object]:
+    """What scripts are told by `inspect`."""
+    said = head.statement
+    return {
+        "bundle": said.name,
+        "version": said.version,
+        "sequence": said.sequence,
+        "audience": list(said.audience) or "any",
+        "created": said.created,
+        "expires": said.expires,
+        "root": said.root,
+        "signers": list(head.signers),
+        "trusted": pinned,
+        "of": len(said.volumes),
+        "artifacts": [
+            {"title": title, "files": files, "bytes": size}
+            for title, (files, size) in artifacts(head).items()
+        ],
+        "bytes": said.totals.bytes,
+    }
+
+
+def artifacts(head: TrustedHead) -> dict[str, tuple[int, int]]:
+    """Files and bytes of each artifact, by title."""
+    files, size = Counter[str](), Counter[str]()
+    for content in head.contents:
+        files[content.artifact] += content.layer.part == 1
+        size[content.artifact] += content.layer.size
+    return {title: (files[title], size[title]) for title in files}
+
+
+def files(head: TrustedHead) -> list[dict[str, object]]:
+    """Every layer with its path."""
+    return [
+        {
+            "path": content.name,
+            "size": content.layer.size,
+            "mode": f"{content.layer.mode:04o}",
+            "digest": content.digest,
+        }
+        for content in head.contents
+    ]
+
+
+def description(head: TrustedHead, pinned: bool, numbers: list[int], files: bool) -> list[str]:
+    """What people are told by `inspect`, line by line."""
+    said = head.statement
+    vouched = "trusted here" if pinned else "NOT CHECKED against a trust root: there is none here"
+    lines = [
+        summary(said),
+        f"for       {', '.join(said.audience) or 'any site'}",
+        f"created   {said.created or 'not stated'}; expires {said.expires or 'never'}",
+        f"signed by {', '.join(head.signers)} ({vouched})",
+        f"volumes   {', '.join(map(str, numbers))} of {len(said.volumes)} given",
+    ]
+    for title, (count, size) in artifacts(head).items():
+        lines.append(f"  {title}: {count} files, {sizes.text(size)}")
+    if files:
+        lines += [
+            f"    {c.layer.mode:04o} {c.layer.size:>13} {c.digest[7:19]} {c.name}"
+            for c in head.contents
+        ]
+    return lines
