@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from os import SEEK_END
 from typing import BinaryIO
 
 from aiohttp import web
 
-from bundles.catalog import StoredFile
+from bundles.catalog import Part, StoredFile
 from bundles.errors import GooseError
+from bundles.store.errors import StoreError
 from goosed_daemon.telemetry import STORE_BYTES, STORE_SECONDS
 from goosed_daemon.web import edge, ranges
 from goosed_daemon.web.cache import SMALL, SmallContent
@@ -68,6 +70,12 @@ class Sender:
     async def _head(
         self, request: web.Request, headers: dict[str, str], file: StoredFile
     ) -> web.StreamResponse:
+        # Fails where GET would: also when the content is gone that the answer would tell of.
+        if file.size <= SMALL:
+            await self._in_memory(file)
+        else:
+            with ExitStack() as opened:
+                await self._deps.in_store(self._open, opened, file.parts)
         response = web.StreamResponse(headers=headers)
         response.content_length = file.size
         await response.prepare(request)
@@ -86,7 +94,12 @@ class Sender:
         return data
 
     def _read(self, file: StoredFile) -> bytes:
-        return b"".join(self._store.read(part.digest, SMALL) for part in file.parts)
+        pieces = []
+        for part in file.parts:
+            data = self._store.read(part.digest, SMALL)
+            self._require(part, len(data))
+            pieces.append(data)
+        return b"".join(pieces)
 
     async def _stream(
         self,
@@ -105,8 +118,8 @@ class Sender:
             response.content_length = span.length
             await response.prepare(request)
             try:
-                for blob, (digest, start, count) in zip(files, pieces, strict=True):
-                    if self._store.path(digest) is not None:
+                for blob, (part, start, count) in zip(files, pieces, strict=True):
+                    if self._store.path(part.digest) is not None:
                         await self._sendfile(request, blob, start, count)
                     else:
                         await self._write(response, blob, start, count)
@@ -117,8 +130,21 @@ class Sender:
                 _cut(request, error)
         return response
 
-    def _open(self, opened: ExitStack, digests: Sequence[str]) -> list[BinaryIO]:
-        return [opened.enter_context(self._store.open(digest)) for digest in digests]
+    def _open(self, opened: ExitStack, parts: Sequence[Part]) -> list[BinaryIO]:
+        files = []
+        for part in parts:
+            file = opened.enter_context(self._store.open(part.digest))
+            self._require(part, file.seek(0, SEEK_END))
+            files.append(file)
+        return files
+
+    def _require(self, part: Part, size: int) -> None:
+        """A status is sent before the bytes, and must not be 200 for a blob cut short."""
+        if size != part.size:
+            raise StoreError(
+                f"{self._store}: blob {part.digest} has {size} bytes, and not {part.size}",
+                hint="import the bundle that brings it again, or a repair bundle",
+            )
 
     async def _sendfile(self, request: web.Request, blob: BinaryIO, start: int, count: int) -> None:
         if request.transport is None:
@@ -155,14 +181,14 @@ def _cut(request: web.Request, error: Exception) -> None:
         transport.abort()
 
 
-def overlaps(file: StoredFile, span: ranges.Span) -> list[tuple[str, int, int]]:
-    """The parts of `file` that `span` touches: digest, first byte and number of bytes of each."""
+def overlaps(file: StoredFile, span: ranges.Span) -> list[tuple[Part, int, int]]:
+    """The parts of `file` that `span` touches, with first byte and number of bytes of each."""
     found = []
     before, end = 0, span.start + span.length
     for part in file.parts:
         first = max(span.start, before)
         last = min(end, before + part.size)
         if first < last:
-            found.append((part.digest, first - before, last - first))
+            found.append((part, first - before, last - first))
         before += part.size
     return found

@@ -48,7 +48,7 @@ def make_store(
     )  # fmt: skip
     with store.ingest(ref.root) as ingest:
         for blob, data in blobs.items():
-            if not ingest.has(blob):
+            if not ingest.has(blob, len(data)):
                 ingest.put(blob, data)
         ingest.publish(lambda refs: with_bundle(refs, ref))
     return store

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from contextlib import suppress
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -256,25 +258,59 @@ async def test_two_requests_on_one_connection_stay_apart(lab: Lab) -> None:
     assert rest.endswith(whole(SMALL))
 
 
-async def test_a_blob_lost_from_the_store_is_a_503_that_says_so(lab: Lab) -> None:
-    path = lab.deps.catalog.store.path("sha256:" + hashlib.sha256(whole(LARGE)).hexdigest())
+def blob(lab: Lab, content: bytes) -> Path:
+    """Where the store keeps `content`."""
+    path = lab.deps.catalog.store.path("sha256:" + hashlib.sha256(content).hexdigest())
     assert path is not None
-    path.unlink()
-    response = await lab.get(BASE + LARGE)
+    return path
+
+
+@pytest.mark.parametrize("name", [SMALL, LARGE, "parted.iso"])
+async def test_a_blob_lost_from_the_store_is_a_503_that_says_so(lab: Lab, name: str) -> None:
+    content = FILES[name]
+    blob(lab, content if isinstance(content, bytes) else content[1]).unlink()
+    assert (await lab.get(BASE + name, "HEAD")).status == 503
+    response = await lab.get(BASE + name)
     assert response.status == 503
     assert (await response.json())["error"]["code"] == "blob-missing"
 
 
-async def test_a_blob_cut_short_ends_the_connection_and_no_good_download(lab: Lab) -> None:
-    path = lab.deps.catalog.store.path("sha256:" + hashlib.sha256(whole(LARGE)).hexdigest())
-    assert path is not None
-    os.truncate(path, 1000)
-    request = f"GET {BASE}{LARGE} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-    try:
-        answer = await raw(lab, request)
-    except ConnectionResetError:
-        answer = b""
-    assert len(answer.partition(b"\r\n\r\n")[2]) <= 1000
+@pytest.mark.parametrize("name", [SMALL, LARGE, "parted.iso"])
+@pytest.mark.parametrize("change", [-1, 1])
+async def test_a_blob_of_another_length_is_a_503_and_no_good_download(
+    lab: Lab, name: str, change: int
+) -> None:
+    content = FILES[name]
+    path = blob(lab, content if isinstance(content, bytes) else content[1])
+    os.truncate(path, path.stat().st_size + change)
+    for asked in ({}, {"Range": "bytes=99999-100001"} if name != SMALL else {}):
+        response = await lab.get(BASE + name, **asked)
+        assert response.status == 503, await response.read()
+        assert (await response.json())["error"]["code"] == "store-failed"
+    assert (await lab.get(BASE + name, "HEAD")).status == 503
+
+
+async def test_what_is_served_from_memory_is_there_for_head_too(lab: Lab) -> None:
+    assert (await lab.get(BASE + SMALL)).status == 200
+    blob(lab, whole(SMALL)).unlink()
+    assert (await lab.get(BASE + SMALL, "HEAD")).status == 200
+    assert (await lab.get(BASE + SMALL)).status == 200
+
+
+async def test_a_blob_cut_short_while_it_is_sent_ends_the_connection(lab: Lab) -> None:
+    content = bytes(64 << 20)  # more than the buffers between server and client hold
+    make_store(lab.home.store, {"big": content}, name="big")
+    host, _, port = lab.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1000)
+    writer.write(b"GET /v1/artifacts/big/big HTTP/1.1\r\nHost: x\r\n\r\n")
+    received = len(await reader.readuntil(b"\r\n\r\n"))
+    os.truncate(blob(lab, content), 1000)
+    async with asyncio.timeout(20):
+        with suppress(ConnectionResetError):
+            while data := await reader.read(1 << 20):
+                received += len(data)
+    writer.close()
+    assert received < len(content)
 
 
 async def test_bytes_are_counted_by_where_they_came_from(lab: Lab) -> None:
@@ -290,9 +326,10 @@ async def test_bytes_are_counted_by_where_they_came_from(lab: Lab) -> None:
 def test_spans_are_cut_along_the_parts() -> None:
     from bundles.catalog import Part, StoredFile
 
-    file = StoredFile("f", 25, 0o644, "w", (Part("a", 10), Part("b", 10), Part("c", 5)))
-    assert overlaps(file, Span(0, 25)) == [("a", 0, 10), ("b", 0, 10), ("c", 0, 5)]
-    assert overlaps(file, Span(9, 2)) == [("a", 9, 1), ("b", 0, 1)]
-    assert overlaps(file, Span(10, 10)) == [("b", 0, 10)]
-    assert overlaps(file, Span(24, 1)) == [("c", 4, 1)]
+    a, b, c = Part("a", 10), Part("b", 10), Part("c", 5)
+    file = StoredFile("f", 25, 0o644, "w", (a, b, c))
+    assert overlaps(file, Span(0, 25)) == [(a, 0, 10), (b, 0, 10), (c, 0, 5)]
+    assert overlaps(file, Span(9, 2)) == [(a, 9, 1), (b, 0, 1)]
+    assert overlaps(file, Span(10, 10)) == [(b, 0, 10)]
+    assert overlaps(file, Span(24, 1)) == [(c, 4, 1)]
     assert overlaps(file, Span(0, 0)) == []
