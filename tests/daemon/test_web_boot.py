@@ -69,6 +69,10 @@ async def test_every_spelling_of_a_mac_is_the_same_machine(lab: Lab, spelling: s
     ("query", "words"),
     [
         ("?mac=52:54:00:00:00:99", "no machine has MAC 52:54:00:00:00:99"),
+        (
+            "?mac=52:54:00:00:00:99&uuid=00000000-0000-0000-0000-000000000000",
+            "no machine has MAC 52:54:00:00:00:99\n",
+        ),
         ("?mac=nonsense", "is not a MAC address"),
         ("?mac=", "mac is missing"),
         ("", "mac is missing"),
@@ -161,6 +165,19 @@ async def test_head_uses_no_token(lab: Lab) -> None:
     assert (await render(lab, secret))[0] == 200
     assert await render(lab, secret, "HEAD") == (410, "")
     assert events(lab.deps.state).count("token-refused") == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "warned"), [("operator:ops", False), ("127.0.0.1", False), ("10.0.0.9", True)]
+)
+async def test_an_address_other_than_was_told_is_remarked_on(
+    lab: Lab, caplog: pytest.LogCaptureFixture, told: str, warned: bool
+) -> None:
+    caplog.set_level("INFO")
+    offer = lab.deps.tokens.issue(MAC, lab.clock.now, TTL, told)
+    assert (await render(lab, offer.secret))[0] == 200
+    said = [record.getMessage() for record in caplog.records if record.name == "goosed.render"]
+    assert said == ["rendered for another address than was told" if warned else "rendered"]
 
 
 async def test_of_many_renders_at_once_one_is_answered(lab: Lab) -> None:
