@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from goosed_daemon.errors import BadSetting
+
 
 class Home:
-    """The paths inside the site's folder. Nothing here touches the disk."""
+    """The paths inside the site's folder. Nothing here changes the disk."""
 
     __slots__ = ("path",)
 
@@ -18,15 +21,18 @@ class Home:
     @classmethod
     def find(cls, environ: Mapping[str, str] | None = None, *, uid: int | None = None) -> Home:
         """The folder that `GOOSE_HOME` names. Without it: /var/lib/goose for root, for others
-        `goose` in their data folder (XDG Base Directory Specification, `XDG_DATA_HOME`)."""
+        `goose` in their data folder (XDG Base Directory Specification, `XDG_DATA_HOME`).
+
+        It need not be there yet. Raises `BadSetting` for what can be no folder.
+        """
         environ = os.environ if environ is None else environ
         if named := environ.get("GOOSE_HOME"):
-            return cls(Path(named).expanduser().absolute())
+            return cls(_possible(_expanded(Path(named)).absolute()))
         if (os.getuid() if uid is None else uid) == 0:
-            return cls(Path("/var/lib/goose"))
+            return cls(_possible(Path("/var/lib/goose")))
         data = environ.get("XDG_DATA_HOME", "")
-        base = Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share"
-        return cls(base / "goose")
+        base = Path(data) if os.path.isabs(data) else _expanded(Path("~/.local/share"))
+        return cls(_possible(base / "goose"))
 
     def __repr__(self) -> str:
         return f"Home({str(self.path)!r})"
@@ -71,3 +77,28 @@ class Home:
     def config(self) -> Path:
         """The settings file."""
         return self.path / "goosed.yaml"
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        user = path.parts[0].removeprefix("~")
+        why = f"there is no user {user!r}" if user else "this user has no home folder"
+        raise BadSetting(f"GOOSE_HOME: {why}", hint=_HINT, setting="GOOSE_HOME") from error
+
+
+def _possible(path: Path) -> Path:
+    """`path`, if it is a folder or could become one."""
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            return path
+        why = "is not a folder"
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        why = f"cannot be used: {error.strerror}"
+    raise BadSetting(f"GOOSE_HOME: {path} {why}", hint=_HINT, setting="GOOSE_HOME")
+
+
+_HINT = "set GOOSE_HOME to the site's folder; it need not be there yet"

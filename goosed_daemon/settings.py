@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bundles.errors import UsageError
 from goosed_daemon import duration
 from goosed_daemon.errors import BadSetting, SettingWithoutEffect, UnknownSetting
 from goosed_daemon.home import Home
@@ -66,7 +67,8 @@ class Settings:
         `overrides`, by key, win over both: they are what was typed on the command line.
 
         Raises `BadSetting`, `UnknownSetting` and `SettingWithoutEffect`, each naming the variable
-        or the file's line; `bundles.document` errors for a file that is not YAML.
+        or the file's line; `UsageError` for an override; `bundles.document` errors for a file that
+        is not YAML.
         """
         environ = os.environ if environ is None else environ
         home = Home.find(environ)
@@ -81,7 +83,11 @@ class Settings:
             try:
                 values[setting.key] = None if text is None else setting.parse(text)
             except ValueError as error:
-                raise BadSetting(f"{where}: {error}", setting=setting.key) from error
+                typed = setting.key in (overrides or {})
+                kind = UsageError if typed else BadSetting
+                raise kind(
+                    f"{where}: {error}", hint=BadSetting.default_hint, setting=setting.key
+                ) from error
         return cls(home=home, **values)
 
     def url(self) -> str:
@@ -96,9 +102,14 @@ def listen_address(text: str) -> Address:
     host = host[1:-1] if bracketed else host
     if not colon or not host or (":" in host) != bracketed:
         raise ValueError(f"{text!r} is not HOST:PORT, such as 0.0.0.0:8080 or [::]:8080")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError(f"{text!r} has no port between 0 and 65535")
-    return Address(host, int(port))
+    try:
+        host.encode("idna")  # as getaddrinfo does
+    except UnicodeError as error:
+        raise ValueError(f"{_short(text)} names no host: {error}") from error
+    try:
+        return Address(host, _number(port, 0, 65535))
+    except ValueError as error:
+        raise ValueError(f"{_short(text)} has no port between 0 and 65535") from error
 
 
 def base_url(text: str) -> str:
@@ -110,17 +121,29 @@ def base_url(text: str) -> str:
         raise ValueError(f"{text!r} is not a URL such as http://boot.example.org:8080")
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError(f"{text!r} may hold only scheme, host, port and path")
-    _ = parts.port  # raises ValueError when it is no port
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{_short(text)} has no port between 0 and 65535") from error
     return text.rstrip("/")
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-            raise ValueError(f"{text!r} is not a whole number between {low} and {high}")
-        return int(text)
+    return lambda text: _number(text, low, high)
 
-    return parse
+
+def _number(text: str, low: int, high: int) -> int:
+    # Python itself refuses to read numbers of thousands of digits.
+    if text.isascii() and text.isdigit() and len(text) <= len(str(high)):
+        number = int(text)
+        if low <= number <= high:
+            return number
+    raise ValueError(f"{_short(text)} is not a whole number between {low} and {high}")
+
+
+def _short(text: str) -> str:
+    """`text` as an error quotes it: what is far too long is cut."""
+    return repr(text if len(text) <= 80 else f"{text[:40]}...{text[-20:]}")
 
 
 def _span(low: str, high: str) -> Callable[[str], timedelta]:

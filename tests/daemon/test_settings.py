@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles.document import InvalidDocument
+from bundles.errors import UsageError
 from goosed_daemon import duration
 from goosed_daemon.errors import BadSetting, SettingWithoutEffect, UnknownSetting
 from goosed_daemon.home import Home
@@ -81,6 +82,11 @@ def test_a_setting_that_would_do_nothing_is_refused(tmp_path: Path, name: str) -
         ("GOOSED_PUBLIC_URL", "http://boot.example.org/\nchain x"),
         ("GOOSED_PUBLIC_URL", "http://${mac}/"),
         ("GOOSED_PUBLIC_URL", "http://boot.example.org:99999"),
+        ("GOOSED_PUBLIC_URL", "http://boot.example.org:" + "9" * 5000),
+        ("GOOSED_LISTEN", "127.0.0.1:" + "9" * 5000),
+        ("GOOSED_LISTEN", "a" * 80 + ":80"),
+        ("GOOSED_LISTEN", "a..b:80"),
+        ("GOOSED_ARM_TRIES", "9" * 5000),
         ("GOOSED_TOKEN_TTL", "30"),
         ("GOOSED_TOKEN_TTL", "0s"),
         ("GOOSED_TOKEN_TTL", "8d"),
@@ -92,8 +98,14 @@ def test_a_setting_that_would_do_nothing_is_refused(tmp_path: Path, name: str) -
     ],
 )
 def test_a_value_of_another_form_names_its_variable(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(BadSetting, match=name):
+    with pytest.raises(BadSetting, match=name) as caught:
         load(tmp_path, **{name: value})
+    assert len(caught.value.message) < 200 and "digits" not in caught.value.message
+
+
+def test_a_value_typed_wrongly_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--listen: '8080' is not HOST:PORT"):
+        Settings.load({"GOOSE_HOME": str(tmp_path)}, {"listen": "8080"})
 
 
 @pytest.mark.parametrize("text", ["- listen\n", "listen: [a]\n", "listen: {a: b}\n"])
@@ -113,6 +125,13 @@ def test_the_home_is_the_named_folder_or_the_users(tmp_path: Path) -> None:
     assert Home.find({"XDG_DATA_HOME": "/data"}, uid=1).path == Path("/data/goose")
     assert Home.find({}, uid=1).path == Path.home() / ".local/share/goose"
     assert Home.find({"XDG_DATA_HOME": "relative"}, uid=1).path.parts[-2:] == ("share", "goose")
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/dev/null/x", "~nobody-of-that-name/x"])
+def test_a_home_that_can_be_no_folder_is_refused(home: str) -> None:
+    with pytest.raises(BadSetting, match="GOOSE_HOME: ") as caught:
+        Home.find({"GOOSE_HOME": home})
+    assert caught.value.hint.startswith("set GOOSE_HOME ")
 
 
 def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
