@@ -57,12 +57,15 @@ class Interrupted(GooseError):
     code = "interrupted"
 
 
-def run(args: list[str], flags: set[str]) -> int:
-    """Runs `args` without the flags that every command takes; returns the exit code."""
+def run(args: list[str], flags: set[str], program: str = "goosectl") -> int:
+    """Runs `args` without the flags that every command takes; returns the exit code.
+
+    `program` is what was typed: `goosectl`, or a name that stands for it and its noun.
+    """
     try:
         with output.use(_output(flags)) as out:
             try:
-                code = _dispatch(args)
+                code = _dispatch(args, program)
                 sys.stdout.flush()
             except BaseException as error:
                 code = _explain(error, out)
@@ -128,7 +131,7 @@ def _name(command: typer.models.CommandInfo) -> str:
     return command.name or getattr(command.callback, "__name__", "").replace("_", "-")
 
 
-def _dispatch(args: list[str]) -> int:
+def _dispatch(args: list[str], program: str) -> int:
     if _COMPLETE in os.environ or (args and args[0] in _COMPLETION_OPTIONS):
         return _invoke(whole_app(), args, "goosectl")
     if not args:
@@ -136,7 +139,7 @@ def _dispatch(args: list[str]) -> int:
     if args[0] not in NOUNS:
         raise UsageError(f"there is no noun {args[0]!r}", hint=_suggestion(args[0], NOUNS))
     app = load(args[0])
-    return _invoke(app, args[1:], f"goosectl {args[0]}")
+    return _invoke(app, args[1:], f"goosectl {args[0]}" if program == "goosectl" else program)
 
 
 _COMPLETION_OPTIONS = ("--install-completion", "--show-completion")

@@ -47,7 +47,16 @@ _USAGE = "Usage: goosectl [--json] [--quiet] [-v] NOUN VERB [ARGUMENT]..."
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns its exit code. No exception passes."""
-    args, flags = take_flags(sys.argv[1:] if argv is None else argv)
+    return _run("goosectl", sys.argv[1:] if argv is None else argv)
+
+
+def goosed() -> int:
+    """The entry point `goosed`: `goosectl serve` by its own name."""
+    return _run("goosed", ["serve", *sys.argv[1:]])
+
+
+def _run(program: str, argv: list[str]) -> int:
+    args, flags = take_flags(argv)
     try:
         if args and args[0] in ("-h", "--help"):
             return _print(help_text())
@@ -55,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
             return _print(f"goosectl {__version__}\n")
         from goosectl.frame import run
 
-        return run(args, flags)
+        return run(args, flags, program)
     except BaseException as error:
         from goosectl.frame import fail
 

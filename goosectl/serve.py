@@ -23,6 +23,8 @@ def serve(
     Prints one line with the address once it answers, and logs JSON lines on stderr.
     Settings: docs/settings.md.
 
+    goosed is the same under another name.
+
     Example: goosectl serve --listen 0.0.0.0:8080
     """
     from goosed_daemon.settings import Settings

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from aiohttp import web
 
@@ -21,7 +20,7 @@ from bundles.errors import GooseError
 from bundles.store import open_store
 from bundles.store.durable import replace_file
 from goosed_daemon import audit, logs, token_key
-from goosed_daemon.errors import CannotListen
+from goosed_daemon.errors import BadSetting, CannotListen
 from goosed_daemon.infra import Profiles
 from goosed_daemon.settings import Address, Settings
 from goosed_daemon.state import open_state
@@ -43,13 +42,15 @@ def run(settings: Settings, ready: Callable[[str], None] = lambda url: None) -> 
     """Serves until SIGTERM or SIGINT, then finishes what is in flight; returns the exit code.
 
     `ready` is told the address once the daemon answers on it. Raises `CannotListen`,
-    `StateError`, `BadTokenKey` or another `GooseError` when it cannot start.
+    `BadSetting`, `StateError`, `BadTokenKey` or another `GooseError` when it cannot start.
     """
     logs.configure(settings.log_level)
     with ExitStack() as closing:
         deps = assemble(settings, closing)
         asyncio.run(_serve(deps, ready))
-        audit.tally(deps.state, deps.strangers.take())
+        # Every request was answered and the stop was asked for: that is exit code 0, also when
+        # the last counts are lost, which the log then says.
+        _keep(deps)
     return 0
 
 
@@ -117,47 +118,52 @@ async def _serve(deps: Deps, ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     async with serving(deps) as url:
         tallying = asyncio.create_task(_tally(deps))
-        file = deps.settings.ready_file
         try:
-            if file is not None:
-                content = json.dumps({"url": url, "pid": os.getpid()}) + "\n"
-                await deps.in_store(replace_file, file, content.encode())
-            log.info("listening", extra={"fields": {"url": url}})
-            ready(url)
-            await stop.wait()
-            log.info("stopping: no new connections; requests in flight are finished")
+            with _ready_file(deps.settings.ready_file, url):
+                log.info("listening", extra={"fields": {"url": url}})
+                ready(url)
+                await stop.wait()
+                log.info("stopping: no new connections; requests in flight are finished")
         finally:
             tallying.cancel()
-            if file is not None:
-                file.unlink(missing_ok=True)
     log.info("stopped")
+
+
+@contextmanager
+def _ready_file(file: Path | None, url: str) -> Iterator[None]:
+    """Has `file` say, within the block, where the daemon answers. Raises `BadSetting`."""
+    if file is None:
+        yield
+        return
+    content = json.dumps({"url": url, "pid": os.getpid()}) + "\n"
+    try:
+        replace_file(file, content.encode())
+    except OSError as error:
+        raise BadSetting(
+            f"the ready file {file} cannot be written: {error.strerror or error}",
+            setting="ready_file",
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # whoever took the folder away took the file with it
+            file.unlink()
 
 
 async def _tally(deps: Deps) -> None:
     while True:
         await asyncio.sleep(TALLY_EVERY)
-        counted = deps.strangers.take()
-        try:
-            await deps.in_state(audit.tally, deps.state, counted)
-        except GooseError as error:
-            log.error(error.message, extra={"fields": {"lost": len(counted)}})
+        await deps.in_state(_keep, deps)
 
 
-def main() -> int:
-    """The entry point `goosed`: as `goosectl serve`, without the command line's libraries."""
-    parser = argparse.ArgumentParser(
-        prog="goosed",
-        description="Serve boot scripts, rendered files and content. Settings: docs/settings.md.",
-    )
-    parser.add_argument("--listen", metavar="HOST:PORT", help="where to listen; port 0: any")
-    asked = parser.parse_args()
-    overrides = {"listen": asked.listen} if asked.listen is not None else {}
+def _keep(deps: Deps) -> None:
+    """Writes the refusals counted in memory; when that fails they are lost, and the log says so."""
+    counted = deps.strangers.take()
     try:
-        return run(
-            Settings.load(overrides=overrides),
-            lambda url: print(f"goosed answers on {url}", flush=True),  # noqa: T201 - its one line
-        )
+        audit.tally(deps.state, counted)
     except GooseError as error:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        print(f"error: {error.message}{hint}", file=sys.stderr)  # noqa: T201 - its last words
-        return 1
+        log.error(
+            "counts of refusals are lost: %s",
+            error.message,
+            extra={"fields": {"code": error.code, "lost": len(counted)}},
+        )

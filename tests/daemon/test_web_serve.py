@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -25,7 +26,7 @@ from tests.daemon.web_site import FILES, PROFILES, Lab
 BIG = 64 << 20  # bytes: more than every buffer between server and client holds
 
 COMMANDS = {
-    "goosed": "from goosed_daemon.web.serve import main; raise SystemExit(main())",
+    "goosed": "from goosectl.main import goosed; raise SystemExit(goosed())",
     "goosectl serve": "import sys; from goosectl.main import main; sys.argv.insert(1, 'serve');"
     " raise SystemExit(main())",
 }
@@ -78,6 +79,20 @@ def test_it_answers_and_stops_on_a_signal(site: Path, command: str, number: sign
         assert process.returncode == 0, log
     messages = [json.loads(line)["message"] for line in log.splitlines()]
     assert messages[-1] == "stopped"
+
+
+def test_a_state_that_fails_at_the_end_is_logged_and_no_failure(site: Path) -> None:
+    with daemon(site) as (process, url):
+        with urlopen(f"{url}/v1/boot/ipxe?mac=52:54:00:ff:ff:ff", timeout=10) as response:
+            assert b"no machine has MAC 52:54:00:ff:ff:ff" in response.read()
+        with closing(sqlite3.connect(site / "state.db")) as state:
+            state.execute("alter table refusals rename to lost")
+        process.terminate()
+        _, log = process.communicate(timeout=20)
+    assert process.returncode == 0, log
+    last = json.loads(log.splitlines()[-1])
+    assert (last["level"], last["code"], last["lost"]) == ("error", "state-failed", 1)
+    assert last["message"].startswith("counts of refusals are lost: ")
 
 
 def test_the_ready_file_is_there_while_it_answers(site: Path) -> None:
@@ -147,6 +162,32 @@ def test_an_unknown_setting_keeps_it_from_starting(site: Path) -> None:
     _, log = process.communicate(timeout=20)
     assert process.returncode == 1
     assert "GOOSED_LISTNE is not a setting" in log and "did you mean GOOSED_LISTEN?" in log
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "error"),
+    [
+        ([], {"GOOSED_READY_FILE": "/dev/null/x"}, 1, "the ready file /dev/null/x cannot be"),
+        ([], {"GOOSED_READY_FILE": "/nonexistent/x"}, 1, "the ready file /nonexistent/x cannot be"),
+        ([], {"GOOSED_LISTEN": "a" * 80 + ":80"}, 1, "GOOSED_LISTEN: "),
+        ([], {"GOOSE_HOME": "~nobody-of-that-name/x"}, 1, "GOOSE_HOME: there is no user"),
+        ([], {"GOOSE_HOME": "/dev/null"}, 1, "GOOSE_HOME: /dev/null is not a folder"),
+        (["--listen", "a" * 80 + ":80"], {}, 2, "--listen: "),
+        (["--listen", "foo"], {}, 2, "--listen: 'foo' is not HOST:PORT"),
+        (["--lisn", "foo"], {}, 2, "no such option: --lisn"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_told_in_words(
+    site: Path, command: str, arguments: list[str], environ: dict[str, str], code: int, error: str
+) -> None:
+    given = {"GOOSED_LISTEN": "127.0.0.1:0", "GOOSE_HOME": str(site)} | environ
+    process = start(site, *arguments, command=command, **given)
+    out, log = process.communicate(timeout=20)
+    *_, first, second = log.splitlines()
+    assert (process.returncode, out) == (code, "")
+    assert first.startswith(f"error: {error}") and second.startswith("hint: ")
+    assert "Traceback" not in log
 
 
 def test_no_secret_is_written_to_the_log(site: Path) -> None:
