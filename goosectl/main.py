@@ -1,7 +1,7 @@
 """The one way in and the one way out of the command line.
 
-Nothing but `sys` is imported here: `goosectl --help` answers before any library is loaded, and
-every other command loads what it needs and no more (see `goosectl.frame`).
+Nothing is imported here but what the interpreter loads itself: `goosectl --help` answers before any
+library is loaded, and every other command loads what it needs and no more (see `goosectl.frame`).
 
 Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 130 interrupted; 141 when the reader of
 stdout went away (what a shell reports of any program that SIGPIPE ended).
@@ -9,6 +9,7 @@ stdout went away (what a shell reports of any program that SIGPIPE ended).
 
 from __future__ import annotations
 
+import os
 import sys
 
 from bundles import __version__
@@ -56,6 +57,7 @@ def goosed() -> int:
 
 
 def _run(program: str, argv: list[str]) -> int:
+    _open_what_was_closed()
     args, flags = take_flags(argv)
     try:
         if args and args[0] in ("-h", "--help"):
@@ -69,6 +71,16 @@ def _run(program: str, argv: list[str]) -> int:
         from goosectl.frame import fail
 
         return fail(error, flags)
+
+
+def _open_what_was_closed() -> None:
+    """Puts /dev/null in the place of standard streams that were closed (`>&-`): what is written to
+    them goes nowhere, and no file opened later gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: this stream's own
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def take_flags(argv: list[str]) -> tuple[list[str], set[str]]:

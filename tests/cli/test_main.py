@@ -255,6 +255,29 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word() -> None:
         os.close(writing)
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["store ls", "bundle --help", "--version", "nonsense"])
+def test_closed_streams_change_no_exit_code(words: str, closed: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m goosectl {words} {closed}', sys.executable],
+        env={**os.environ, "GOOSE_HOME": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == (2 if words == "nonsense" else 0)
+    assert "Traceback" not in done.stderr
+
+
+def test_what_was_closed_is_never_a_file_of_ours(tmp_path: Path) -> None:
+    """The next file opened would get the number 1, and with it what is printed."""
+    probe = (
+        "import os; from goosectl.main import main; main(['--version']);"
+        f"file = open({str(tmp_path / 'file')!r}, 'w'); os.write(2, b'%d' % file.fileno())"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" <&- >&-', sys.executable, probe], capture_output=True
+    )
+    assert int(done.stderr) > 2
+
+
 def test_a_full_disk_under_stdout_is_told() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
