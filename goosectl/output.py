@@ -20,7 +20,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bundles.errors import GooseError, UsageError
 from bundles.progress import SILENT, Progress
@@ -65,13 +66,17 @@ class Output:
             self.say(text)
 
     def table(
-        self, rows: Sequence[Mapping[str, object]], columns: Sequence[tuple[str, str]]
+        self,
+        rows: Sequence[Mapping[str, object]],
+        columns: Sequence[tuple[str, str]],
+        words: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
     ) -> None:
-        """A list of things: {"items": rows} with --json, else the columns (key, title)."""
+        """A list of things: {"items": rows} with --json, else the columns (key, title); `words`
+        says by key how people read a value."""
         if self.as_json:
             self._write(self._stdout, _json({"items": list(rows)}))
         elif rows and not self.quiet:
-            for line in _aligned(rows, columns):
+            for line in _aligned(rows, columns, words):
                 self._write(self._stdout, line)
         elif not rows:
             self.note("nothing to list")
@@ -179,11 +184,13 @@ def _json(value: Mapping[str, object]) -> str:
 
 
 def _aligned(
-    rows: Sequence[Mapping[str, object]], columns: Sequence[tuple[str, str]]
+    rows: Sequence[Mapping[str, object]],
+    columns: Sequence[tuple[str, str]],
+    words: Mapping[str, Callable[[Any], str]],
 ) -> Iterator[str]:
     """The rows below their titles; numbers to the right, as they compare best."""
     cells = [[title for _, title in columns]]
-    cells += [[_cell(row.get(key)) for key, _ in columns] for row in rows]
+    cells += [[words.get(key, _cell)(row.get(key)) for key, _ in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     numeric = [all(type(row.get(key)) is int for row in rows) for key, _ in columns]
     for line in cells:

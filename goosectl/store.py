@@ -47,14 +47,12 @@ def _bundles() -> None:
     rows = []
     for ref in catalog.refs().bundles:
         files = list(catalog.list(ref.name, ref.version))
-        size = sum(file.size for file in files)
         rows.append(
             {
                 "bundle": ref.name,
                 "version": ref.version,
                 "files": len(files),
-                "bytes": size,
-                "size": sizes.text(size),
+                "bytes": sum(file.size for file in files),
                 "current": ref.current,
             }
         )
@@ -64,9 +62,10 @@ def _bundles() -> None:
             ("bundle", "Bundle"),
             ("version", "Version"),
             ("files", "Files"),
-            ("size", "Size"),
+            ("bytes", "Size"),
             ("current", "Current"),
         ],
+        words={"bytes": sizes.text},
     )
 
 
