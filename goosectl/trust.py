@@ -28,7 +28,7 @@ def init(
         ),
     ],
     threshold: Annotated[
-        int, typer.Option(metavar="N", help="How many of the signers must sign.")
+        int, typer.Option(metavar="N", min=1, help="How many of the signers must sign.")
     ] = 1,
     fingerprint: Annotated[
         str | None,
@@ -99,10 +99,7 @@ def export(
     if out is None:
         report.result({"allowed_signers": text}, text=text.rstrip("\n"))
         return
-    try:
-        out.write_text(text)
-    except OSError as error:
-        raise UsageError(f"{out}: {error.strerror}", hint="choose another --out") from error
+    out.write_text(text)
     report.result({"file": str(out)}, text=f"wrote {out}")
 
 

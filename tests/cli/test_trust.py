@@ -111,14 +111,21 @@ def test_file_with_an_equals_sign(folder: Path, capsys: pytest.CaptureFixture[st
     assert run(capsys, "trust", "init", "--signer", odd, "--dry-run")[0] == 0
 
 
-@pytest.mark.parametrize("threshold", [0, 3, -1])
-def test_threshold_out_of_reach(
-    folder: Path, threshold: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_threshold_out_of_reach(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     signers = ("--signer", folder / "anna.pub", "--signer", folder / "ben.pub")
-    code, error = run(capsys, "trust", "init", *signers, "--threshold", threshold, "--yes")
+    code, error = run(capsys, "trust", "init", *signers, "--threshold", 3, "--yes")
     assert (code, error["code"]) == (1, "bad-trust-root")
     assert "between 1 and the number of signers" in error["hint"]
+
+
+@pytest.mark.parametrize("threshold", [0, -1])
+def test_threshold_that_asks_for_nobody(
+    folder: Path, threshold: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = ("--signer", folder / "anna.pub")
+    code, error = run(capsys, "trust", "init", *signer, "--threshold", threshold, "--yes")
+    assert (code, error["code"]) == (2, "usage")
+    assert "--threshold" in error["error"]
 
 
 def test_exported_file_serves_the_courier(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,5 +146,5 @@ def test_exported_file_serves_the_courier(folder: Path, capsys: pytest.CaptureFi
 def test_export_to_where_nothing_can_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "trust", "init", "--signer", folder / "anna.pub", "--yes")[0] == 0
     code, error = run(capsys, "trust", "export", "--out", folder / "none" / "file")
-    assert code != 0
-    assert "No such file" in error["error"]
+    assert (code, error["code"]) == (1, "system-failure")
+    assert error["error"] == f"{folder}/none/file: No such file or directory"
