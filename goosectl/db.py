@@ -33,14 +33,15 @@ def status() -> None:
 
     Example: goosectl db status
     """
-    from goosed_daemon.state import connect
+    from goosed_daemon.state import EMBEDDED
+    from goosed_daemon.state.migrate import Step, migrations
     from goosed_daemon.state.migrate import status as steps
 
-    state = connect(site.home())
-    try:
-        found = steps(state)
-    finally:
-        state.close()
+    with operator.state_if_any(migrated=False) as state:
+        if state is not None:
+            found = steps(state)
+        else:
+            found = [Step(migration, None) for migration in migrations(EMBEDDED)]
     rows = [
         {"migration": str(step.migration), "applied_at": operator.show(step.applied_at)}
         for step in found

@@ -10,6 +10,7 @@ from goosectl import operator, output
 
 if TYPE_CHECKING:
     from goosed_daemon.machines import Arming
+    from goosed_daemon.tokens import Token
 
 app = typer.Typer(help="Arm machines for installation; see what they do.", no_args_is_help=True)
 
@@ -57,32 +58,39 @@ def disarm(machine: Machine) -> None:
     """
     from goosed_daemon import machines
 
-    mac, name = operator.resolve(machine)
+    mac, name = operator.resolve(machine, needs_profiles=False)
     with operator.state() as state:
+        before = machines.show(state, mac)
         machines.disarm(state, mac, operator.now(), operator.actor())
     output.get().result(
         {"mac": mac, "name": name, "armed": False, "tries_left": 0},
         text=f"{name or mac} is not armed: it boots its disk",
     )
+    if name is None and before is None:
+        output.get().note(f"{mac} was never armed: is it the machine's first MAC?")
 
 
 @app.command("list")
 def list_() -> None:
-    """List the machines that profiles describe or that were ever armed.
+    """List the machines that profiles describe, that were ever armed or that a token waits for.
 
     Example: goosectl machine list
     """
-    from goosed_daemon import machines
+    from goosed_daemon import machines, tokens
 
-    with operator.state() as state:
-        armings = {arming.mac: arming for arming in machines.known(state)}
-    infra = operator.infra()
+    armings, waiting = {}, {}
+    with operator.state_if_any() as state:
+        if state is not None:
+            armings = {arming.mac: arming for arming in machines.known(state)}
+            waiting = tokens.waiting(state, operator.now())
+    infra = operator.infra_if_good("machines are listed by MAC alone")
+    described = {m.mac[0]: m for m in infra.machines.values()} if infra is not None else {}
     rows = []
-    for machine in infra.machines.values() if infra is not None else ():
-        mac = machine.mac[0]
-        row = _row(mac, armings.pop(mac, None))
-        rows.append(row | {"name": machine.name, "profile": machine.profile})
-    rows += [_row(mac, arming) for mac, arming in armings.items()]
+    for mac in {**described, **armings, **waiting}:
+        row = _row(mac, armings.get(mac), waiting.get(mac))
+        if machine := described.get(mac):
+            row |= {"name": machine.name, "profile": machine.profile}
+        rows.append(row)
     output.get().table(rows, _COLUMNS)
 
 
@@ -95,13 +103,16 @@ def show(
 
     Example: goosectl machine show web1
     """
-    from goosed_daemon import audit, machines
+    from goosed_daemon import audit, machines, tokens
 
-    mac, name = operator.resolve(machine)
-    with operator.state() as state:
-        arming = machines.show(state, mac)
-        happened = audit.events(state, mac=mac, limit=events) if events else []
-    value = _row(mac, arming) | {
+    mac, name = operator.resolve(machine, needs_profiles=False)
+    arming, token, happened = None, None, []
+    with operator.state_if_any() as state:
+        if state is not None:
+            arming = machines.show(state, mac)
+            token = tokens.waiting(state, operator.now()).get(mac)
+            happened = audit.events(state, mac=mac, limit=events) if events else []
+    value = _row(mac, arming, token) | {
         "name": name,
         "events": [
             {
@@ -114,7 +125,7 @@ def show(
             for event in happened
         ],
     }
-    lines = [f"{name or 'no profile'}  {mac}", _words(arming)]
+    lines = [f"{name or 'no profile'}  {mac}", _words(arming, token)]
     lines += [
         f"{operator.show(event.at)}  {event.kind}  by {event.actor}"
         + "".join(f"  {key}={text}" for key, text in event.detail.items())
@@ -131,10 +142,11 @@ _COLUMNS = [
     ("tries_left", "Tries left"),
     ("state", "State"),
     ("changed_at", "Since"),
+    ("token_expires_at", "Token waits until"),
 ]
 
 
-def _row(mac: str, arming: Arming | None) -> dict[str, object]:
+def _row(mac: str, arming: Arming | None, token: Token | None) -> dict[str, object]:
     return {
         "name": None,
         "mac": mac,
@@ -143,15 +155,21 @@ def _row(mac: str, arming: Arming | None) -> dict[str, object]:
         "tries_left": arming.tries_left if arming is not None else 0,
         "state": arming.reason if arming is not None else None,
         "changed_at": operator.show(arming.changed_at) if arming is not None else None,
+        "token": token.id if token is not None else None,
+        "token_expires_at": operator.show(token.expires_at) if token is not None else None,
     }
 
 
-def _words(arming: Arming | None) -> str:
-    if arming is None:
-        return "never armed: it boots its disk"
-    since = f"since {operator.show(arming.changed_at)}, by {arming.changed_by}"
-    if not arming.armed:
-        return f"{arming.reason} {since}: it boots its disk"
+def _words(arming: Arming | None, token: Token | None) -> str:
+    since, tries = "never armed", ""
+    if arming is not None:
+        since = f"{arming.reason} since {operator.show(arming.changed_at)}, by {arming.changed_by}"
+        tries = f" ({arming.tries_left} tries left)" if arming.armed else ""
+    if token is not None:
+        until = operator.show(token.expires_at)
+        return f"{since}; a token waits until {until}: it INSTALLS at its next network boot{tries}"
+    if arming is None or not arming.armed:
+        return f"{since}: it boots its disk"
     if arming.tries_left == 0:
-        return f"armed {since}, but no try is left: it boots its disk once its token is spent"
-    return f"armed {since}: it installs at its next network boot ({arming.tries_left} tries left)"
+        return f"{since}, but no try is left: it boots its disk"
+    return f"{since}: it INSTALLS at its next network boot{tries}"

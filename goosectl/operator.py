@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bundles.errors import UsageError
-from goosectl import site
+from goosectl import output, site
 
 if TYPE_CHECKING:
     from goosed_daemon.infra import Infra
@@ -33,15 +33,29 @@ def actor() -> str:
 
 
 @contextmanager
-def state() -> Iterator[State]:
-    """The site's state, migrated, for as long as the block lasts."""
-    from goosed_daemon.state import open_state
+def state(*, migrated: bool = True) -> Iterator[State]:
+    """The site's state, for as long as the block lasts; brought to this version if `migrated`."""
+    from goosed_daemon.state import connect, open_state
 
-    opened = open_state(site.home(), now())
+    opened = open_state(site.home(), now()) if migrated else connect(site.home())
     try:
         yield opened
     finally:
         opened.close()
+
+
+@contextmanager
+def state_if_any(*, migrated: bool = True) -> Iterator[State | None]:
+    """The same for commands that only look: None where there is no state, and none is made."""
+    try:
+        site.home().state.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        yield None
+        return
+    except OSError:
+        pass  # opening it says in better words what is wrong
+    with state(migrated=migrated) as opened:
+        yield opened
 
 
 def tokens(of: State, settings: Settings) -> Tokens:
@@ -60,13 +74,33 @@ def infra() -> Infra | None:
     return profiles.load(folder) if folder.is_dir() else None
 
 
-def resolve(name: str) -> tuple[str, str | None]:
+def infra_if_good(otherwise: str) -> Infra | None:
+    """The infra profiles; None, and a note of what is done `otherwise`, when they have errors."""
+    from bundles.document import InvalidDocument
+
+    try:
+        return infra()
+    except InvalidDocument:
+        output.get().note(
+            f"the infra profiles have errors (see `goosectl infra validate`): {otherwise}"
+        )
+        return None
+
+
+def resolve(name: str, *, needs_profiles: bool = True) -> tuple[str, str | None]:
     """The MAC under which the state knows a machine given by name or by any MAC of its, and its
-    name if a profile names it. Raises `UsageError` or `MachineUnknown`."""
+    name if a profile names it.
+
+    Without `needs_profiles` a MAC is taken as it is when the profiles have errors: what stops an
+    install must work then too. Raises `UsageError`, `MachineUnknown` or `InvalidDocument`.
+    """
     from goosed_daemon.errors import MachineUnknown
     from goosed_daemon.infra import mac
 
-    found = infra()
+    if needs_profiles or not _is_mac(name):
+        found = infra()
+    else:
+        found = infra_if_good("the MAC is taken as it is; a machine of several goes by its first")
     named = found.machine(name) if found is not None else None
     if named is not None:
         return named.mac[0], named.name
@@ -80,6 +114,16 @@ def resolve(name: str) -> tuple[str, str | None]:
         ) from error
     machine = found.machine_by_mac(given) if found is not None else None
     return (machine.mac[0], machine.name) if machine is not None else (given, None)
+
+
+def _is_mac(text: str) -> bool:
+    from goosed_daemon.infra import mac
+
+    try:
+        mac.normalise(text)
+    except mac.BadMac:
+        return False
+    return True
 
 
 def _near(found: Infra, name: str) -> str:

@@ -19,10 +19,11 @@ def issue(
         str | None, typer.Option(metavar="SPAN", help="How long it waits: 90s, 30m, 2h, 7d.")
     ] = None,
 ) -> None:
-    """Issue a boot token by hand: the machine need not be armed, and no try is counted.
+    """Issue a boot token by hand. The machine's next network boot ERASES ITS DISK and installs it.
 
-    The machine's next boot is offered this token. A token that was waiting is ended, since a
-    machine has at most one. The secret is shown here and nowhere else.
+    It need not be armed for this, and no try is counted. `token revoke` and `machine disarm` end
+    the token before it is used. A token that was waiting is ended, since a machine has at most one.
+    The secret is shown here and nowhere else.
 
     Example: goosectl token issue --mac 52:54:00:12:34:56 --ttl 30m
     """
@@ -44,7 +45,8 @@ def issue(
     machine = infra.machine(name) if infra is not None and name is not None else None
     installer = infra.profile(machine.profile).installer if infra and machine else "kickstart"
     url = f"{base}/v1/render/{installer}?token={offer.secret}"
-    output.get().result(
+    out = output.get()
+    out.result(
         {
             "token": offer.secret,
             "mac": address,
@@ -52,9 +54,11 @@ def issue(
             "url": url,
             "id": offer.token.id,
         },
-        text=f"{offer.secret}\n{url}\nfor {name or address}, until"
-        f" {operator.show(offer.token.expires_at)}",
+        text=f"{offer.secret}\n{url}\nuntil {operator.show(offer.token.expires_at)} the next"
+        f" network boot of {name or address} erases its disk and installs it",
     )
+    if machine is None:
+        out.note(f"no Machine document describes {address} yet: until one does, it boots its disk")
 
 
 @app.command("list")
@@ -68,12 +72,12 @@ def list_(
 
     Example: goosectl token list --mac 52:54:00:12:34:56
     """
-    from goosed_daemon.settings import Settings
+    from goosed_daemon.tokens import newest
 
-    address = None if mac is None else operator.resolve(mac)[0]
+    address = None if mac is None else operator.resolve(mac, needs_profiles=False)[0]
     at = operator.now()
-    with operator.state() as state:
-        found = operator.tokens(state, Settings.load()).tokens(address, limit)
+    with operator.state_if_any() as state:
+        found = newest(state, address, limit) if state is not None else []
     rows = [
         {
             "id": token.id,

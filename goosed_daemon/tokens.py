@@ -157,14 +157,8 @@ class Tokens:
         raise refusal
 
     def tokens(self, mac: str | None = None, limit: int = 1000) -> list[Token]:
-        """The newest `limit` tokens of one machine or of all, oldest first."""
-        which, parameters = ("where mac = ?", [mac]) if mac is not None else ("", [])
-        with self._state.read() as transaction:
-            rows = transaction.execute(
-                f"select {_COLUMNS} from tokens {which} order by issued_at desc, id limit ?",
-                (*parameters, limit),
-            )
-        return [Token(*row) for row in reversed(rows)]
+        """See `newest`."""
+        return newest(self._state, mac, limit)
 
     def revoke(self, token_id: str, now: datetime, actor: str) -> Token:
         """Ends a waiting token. Raises `TokenUnknown`, or `TokenUsed` when it is too late."""
@@ -243,6 +237,27 @@ class Tokens:
 
     def _is_secret_of(self, token: Token, secret: str) -> bool:
         return hmac.compare_digest(self._key.boot(token.id).encode(), secret.encode())
+
+
+def newest(state: State, mac: str | None = None, limit: int = 1000) -> list[Token]:
+    """The newest `limit` tokens of one machine or of all, oldest first. Needs no key."""
+    which, parameters = ("where mac = ?", [mac]) if mac is not None else ("", [])
+    with state.read() as transaction:
+        rows = transaction.execute(
+            f"select {_COLUMNS} from tokens {which} order by issued_at desc, id limit ?",
+            (*parameters, limit),
+        )
+    return [Token(*row) for row in reversed(rows)]
+
+
+def waiting(state: State, now: datetime) -> dict[str, Token]:
+    """By MAC, the tokens that wait for their use: these machines install at their next boot."""
+    with state.read() as transaction:
+        rows = transaction.execute(
+            f"select {_COLUMNS} from tokens where not used and ended is null and expires_at > ?",
+            (now,),
+        )
+    return {token.mac: token for token in (Token(*row) for row in rows)}
 
 
 _UNKNOWN = "this token was never issued here"

@@ -9,7 +9,9 @@ from goosed_daemon.state.migrate import migrate
 from goosed_daemon.state.protocol import Row, State, Transaction
 from goosed_daemon.state.sqlite import SqliteState
 
-__all__ = ["Row", "State", "Transaction", "connect", "open_state"]
+__all__ = ["EMBEDDED", "Row", "State", "Transaction", "connect", "open_state"]
+
+EMBEDDED = SqliteState.dialect  # of the state that `connect` makes where there is none
 
 
 def connect(home: Home) -> State:

@@ -110,6 +110,90 @@ def test_issue_gives_a_token_that_is_stored_only_as_its_hash(
 
 
 @pytest.mark.usefixtures("home")
+def test_a_waiting_token_is_told_of_before_it_erases_a_disk(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ran = Ran(capsys, "token", "issue", "--mac", MAC)
+    assert "the next network boot of web1 erases its disk" in ran.out and ran.err == ""
+    (token,) = Ran(capsys, "token", "list", "--json").json["items"]
+    text = Ran(capsys, "machine", "show", "web1").out
+    assert f"never armed; a token waits until {token['expires_at']}: it INSTALLS at its" in text
+    assert "boots its disk" not in text
+    assert Ran(capsys, "machine", "show", "web1", "--json").json["token"] == token["id"]
+    (row,) = Ran(capsys, "machine", "list", "--json").json["items"]
+    assert (row["token"], row["token_expires_at"]) == (token["id"], token["expires_at"])
+    assert token["expires_at"] in Ran(capsys, "machine", "list").out
+    Ran(capsys, "machine", "arm", "web1", "--tries", "2")
+    text = Ran(capsys, "machine", "show", "web1").out
+    assert "it INSTALLS at its next network boot (2 tries left)" in text
+    Ran(capsys, "machine", "disarm", "web1")
+    assert "it boots its disk" in Ran(capsys, "machine", "show", "web1").out
+    assert Ran(capsys, "machine", "show", "web1", "--json").json["token"] is None
+
+
+@pytest.mark.usefixtures("home")
+def test_a_token_for_a_machine_without_a_profile_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ran = Ran(capsys, "token", "issue", "--mac", "52:54:00:00:00:01")
+    assert ran.code == 0 and "no Machine document describes 52:54:00:00:00:01" in ran.err
+    rows = Ran(capsys, "machine", "list", "--json").json["items"]
+    assert [(row["name"], row["mac"], bool(row["token"])) for row in rows] == [
+        ("web1", MAC, False),
+        (None, "52:54:00:00:00:01", True),
+    ]
+
+
+def test_an_install_is_stopped_whatever_the_profiles_are_like(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ran(capsys, "machine", "arm", "web1")
+    (home / "infra" / "site.yaml").write_text("kind: Sit\n")
+    shown = Ran(capsys, "machine", "show", MAC)
+    assert shown.code == 0 and "INSTALLS" in shown.out and "goosectl infra validate" in shown.err
+    assert Ran(capsys, "token", "list", "--mac", MAC).code == 0
+    ran = Ran(capsys, "machine", "disarm", MAC)
+    assert ran.code == 0 and "the MAC is taken as it is" in ran.err
+    assert "never armed" not in ran.err
+    listed = Ran(capsys, "machine", "list")
+    assert listed.code == 0 and "listed by MAC alone" in listed.err
+    (row,) = Ran(capsys, "machine", "list", "--json").json["items"]
+    assert (row["mac"], row["armed"], row["state"]) == (MAC, False, "disarmed")
+    assert "is it the machine's first MAC?" in Ran(capsys, "machine", "disarm", SECOND).err
+    for refused in (["disarm", "web1"], ["arm", MAC]):
+        ran = Ran(capsys, "machine", *refused, "--json")
+        assert (ran.code, ran.json["code"]) == (1, "invalid-document")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("token list", 0), (f"token list --mac {MAC}", 0), ("machine list", 0),
+        (f"machine show {MAC}", 0), ("db status", 1),
+    ],
+)  # fmt: skip
+def test_who_only_looks_makes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    code: int,
+) -> None:
+    monkeypatch.setenv("GOOSE_HOME", str(tmp_path / "new"))
+    assert Ran(capsys, *command.split(), "--json").code == code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tokens_are_listed_without_their_key(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Ran(capsys, "token", "issue", "--mac", MAC)
+    (home / "keys" / "token.key").unlink()
+    assert len(Ran(capsys, "token", "list", "--json").json["items"]) == 1
+    assert not (home / "keys" / "token.key").exists()
+
+
+@pytest.mark.usefixtures("home")
 def test_a_token_is_revoked(capsys: pytest.CaptureFixture[str]) -> None:
     issued = Ran(capsys, "token", "issue", "--mac", MAC, "--json").json
     assert Ran(capsys, "token", "revoke", issued["id"]).code == 0
