@@ -192,9 +192,14 @@ def _explain(error: BaseException, out: output.Output) -> int:
         sys.stdout.flush()
     except OSError:
         _discard_stdout()
-    if isinstance(known, UsageError):
+    return exit_code(type(known))
+
+
+def exit_code(kind: type[GooseError]) -> int:
+    """What a command returns that ends with such an error."""
+    if issubclass(kind, UsageError):
         return 2
-    return INTERRUPTED if isinstance(known, Interrupted) else 1
+    return INTERRUPTED if issubclass(kind, Interrupted) else 1
 
 
 def _known(error: BaseException) -> GooseError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bundles.errors import GooseError, UsageError
+from bundles.errors import GooseError
 from goosectl import frame
 from goosectl.main import NOUNS, help_text
 from goosed_daemon import settings, telemetry
@@ -39,15 +39,15 @@ When it fails, stdout stays empty and the last line of stderr is one object with
 [errors](errors.md)), `error`, and where there is more to say `hint` and `details`.
 """
 
-_ERRORS_INTRODUCTION = f"""\
+_ERRORS_INTRODUCTION = """\
 Each refusal has a stable code: in the `--json` output of `goosectl` and in the JSON errors of
 `goosed`. Codes are never renamed and never change their meaning. The message of an error names the
 file, line and field, or the volume and entry, that it is about.
 
-The exit code is 1, for `{UsageError.code}` 2, for `{frame.Interrupted.code}` {frame.INTERRUPTED}.
+`exit` is the exit code of a command that ends so.
 
-| code | meaning | next step |
-|---|---|---|"""
+| code | exit | meaning | next step |
+|---|---|---|---|"""
 
 
 def pages() -> dict[str, str]:
@@ -103,7 +103,8 @@ def _block(title: str, text: str) -> str:
 def errors() -> str:
     """The table of all errors."""
     rows = [
-        f"| `{cls.code}` | {_cell(_meaning(cls))} | {_cell(cls.default_hint)} |"
+        f"| `{cls.code}` | {frame.exit_code(cls)} | {_cell(_meaning(cls))} |"
+        f" {_cell(cls.default_hint)} |"
         for cls in sorted(known_errors(), key=lambda cls: cls.code)
     ]
     return "\n".join(["# Errors\n", _GENERATED, _ERRORS_INTRODUCTION, *rows, ""])

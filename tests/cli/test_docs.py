@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bundles.errors import UsageError
 from scripts import gendocs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,15 @@ def test_generated_pages_equal_the_code(name: str) -> None:
 def test_every_code_means_one_thing() -> None:
     codes = Counter(cls.code for cls in gendocs.known_errors())
     assert [code for code, count in codes.items() if count > 1] == []
+
+
+def test_the_exit_code_of_every_code_is_told() -> None:
+    rows = re.findall(r"^\| `(\S+)` \| (\d+) \|", gendocs.errors(), re.MULTILINE)
+    codes = {code: int(number) for code, number in rows}
+    assert len(codes) == len(list(gendocs.known_errors()))
+    assert codes["usage"] == 2 and codes["interrupted"] == 130 and codes["failed"] == 1
+    for cls in gendocs.known_errors():
+        assert (codes[cls.code] == 2) == issubclass(cls, UsageError), cls
 
 
 def test_codes_are_kebab_case_and_errors_say_what_they_mean() -> None:
