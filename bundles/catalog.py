@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bundles import layout
+from bundles.layout import Descriptor, Layer
 from bundles.store.protocol import BundleRef, Refs, Store
 
 
@@ -85,10 +86,13 @@ _NEVER = object()
 def read_files(store: Store, root: str) -> dict[str, StoredFile]:
     """All files of the bundle with root digest `root`, by path."""
     found: dict[str, StoredFile] = {}
-    for kind, title, layers in _manifests(store, root):
-        for group in layout.files(layers):
+    for artifact in layout.read_index(store.read(root, layout.MAX_DOCUMENT), root)[2]:
+        # Per artifact, not per manifest: the parts of a file may lie in two.
+        for group in layout.files(_layers(store, artifact)):
             first, _, whole = group[0]
-            path = title if kind == layout.ARTIFACT_TYPES["file"] else f"{title}/{first.path}"
+            path = f"{artifact.title}/{first.path}"
+            if artifact.artifact_type == layout.ARTIFACT_TYPES["file"]:
+                path = str(artifact.title)
             found[path] = StoredFile(
                 path=path,
                 size=sum(layer.size for layer, _, _ in group),
@@ -99,13 +103,11 @@ def read_files(store: Store, root: str) -> dict[str, StoredFile]:
     return found
 
 
-def _manifests(
-    store: Store, digest: str
-) -> Iterator[tuple[str, str, list[tuple[layout.Layer, str, str]]]]:
-    data = store.read(digest, layout.MAX_DOCUMENT)
-    for child in layout.read_index(data, digest)[2]:
-        if child.media_type == layout.INDEX_TYPE:
-            yield from _manifests(store, child.digest)
-        else:
-            manifest = store.read(child.digest, layout.MAX_DOCUMENT)
-            yield layout.read_manifest(manifest, child.digest)
+def _layers(store: Store, document: Descriptor) -> Iterator[tuple[Layer, str, str]]:
+    """All layers below a manifest or index, in order."""
+    data = store.read(document.digest, layout.MAX_DOCUMENT)
+    if document.media_type == layout.INDEX_TYPE:
+        for child in layout.read_index(data, document.digest)[2]:
+            yield from _layers(store, child)
+    else:
+        yield from layout.read_manifest(data, document.digest)[2]
