@@ -23,7 +23,7 @@ from bundles.errors import GooseError
 from bundles.plan import MAX_SIGNATURES, STATEMENT_NAME, signature_name
 from bundles.progress import Progress
 from bundles.statement import MAX_STATEMENT
-from bundles.verify import Content, TrustedHead
+from bundles.verify import Content, DamagedDocument, TrustedHead
 from bundles.volume import BLOCK, Reader, blob_name, padding, stored
 
 _SMALL = 256 * 1024  # bytes; longer layers are read in chunks
@@ -85,7 +85,11 @@ def read_head(reader: Reader, head: TrustedHead) -> None:
     head.sign(message, signatures)
     while (wanted := head.wanted()) is not None:
         head.document(reader.expect_data(blob_name(wanted.digest), wanted.size))
-    reader.expect_data(blob_name(layout.EMPTY_DIGEST), len(layout.EMPTY))
+    if reader.expect_data(blob_name(layout.EMPTY_DIGEST), len(layout.EMPTY)) != layout.EMPTY:
+        raise DamagedDocument(
+            f"{reader.label}: document {layout.EMPTY_DIGEST} does not hash to its name",
+            volume=reader.label,
+        )
     head.complete()
 
 
