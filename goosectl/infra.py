@@ -139,7 +139,7 @@ def _load(folder: Path | None) -> Infra:
     folder = site.home().infra if folder is None else folder
     if not folder.is_dir():
         raise UsageError(
-            f"{folder} is not a folder",
+            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
             hint="write profiles there, or name another folder; examples/infra shows how",
         )
     return infra.load(folder)

@@ -83,7 +83,11 @@ def test_validate_lists_every_mistake_at_once(
 def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "validate", str(tmp_path / "gone"))
     assert code == 2
-    assert f"{tmp_path}/gone is not a folder" in err
+    assert f"there is no folder {tmp_path}/gone" in err
+    (tmp_path / "file").touch()
+    code, _, err = run(capsys, "validate", str(tmp_path / "file"))
+    assert code == 2
+    assert f"{tmp_path}/file is not a folder" in err
 
 
 def test_list(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
