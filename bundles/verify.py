@@ -136,6 +136,7 @@ class TrustedHead:
         """Checks 8 and 9; afterwards everything in this object is trusted."""
         said, where = self.statement, self._where
         self._check_paths()
+        self._check_sizes()
         self.documents[layout.EMPTY_DIGEST] = layout.EMPTY
         found = Totals(
             artifacts=len(self._artifacts),
@@ -191,6 +192,15 @@ class TrustedHead:
         if kind == layout.ARTIFACT_TYPES["file"] and paths != {title.rsplit("/", 1)[-1]}:
             raise InconsistentBundle(f"{what} is not one file named as its title")
         self.contents.extend(Content(title, *layer) for layer in layers)
+
+    def _check_sizes(self) -> None:
+        """A blob is read once, however many layers name it: they must agree on its size."""
+        sizes = {layout.EMPTY_DIGEST: len(layout.EMPTY)}
+        for item in self.contents:
+            if sizes.setdefault(item.digest, item.layer.size) != item.layer.size:
+                raise InconsistentBundle(
+                    f"{self._where}: {item.name} gives {item.digest} another size"
+                )
 
     def _check_paths(self) -> None:
         """Files are grouped per artifact, for their parts may lie in two manifests."""

@@ -386,3 +386,10 @@ def test_empty_config_that_is_not_empty(shop: Workshop, data: bytes) -> None:
     volume = spoiled(shop, volume, blob_name(layout.EMPTY_DIGEST), 0, data)
     words = f"document {layout.EMPTY_DIGEST} does not hash to its name"
     refused(shop, volume, DamagedDocument, words)
+
+
+@pytest.mark.parametrize("data", [b"welcome\n", layout.EMPTY])
+def test_one_digest_of_two_sizes(shop: Workshop, data: bytes) -> None:
+    larger = Blob(Layer("z", 999), data, digests.of(data))
+    root = bundle(manifest(TREE, "os", whole("a", data), larger))
+    lie(shop, root, InconsistentBundle, "another size")
