@@ -62,15 +62,15 @@ class Content:
     """A layer of a verified bundle."""
 
     artifact: str  # title
+    folder: str  # what its path is below: a tree's title, or the folder of a file's
     layer: Layer
     digest: str
     file_digest: str
 
     @property
     def name(self) -> str:
-        """How errors and progress name it."""
-        path = self.layer.title
-        return path if path == self.artifact.rsplit("/", 1)[-1] else f"{self.artifact}/{path}"
+        """How errors and progress name it: its path in the bundle."""
+        return f"{self.folder}/{self.layer.title}" if self.folder else self.layer.title
 
 
 class TrustedHead:
@@ -191,7 +191,9 @@ class TrustedHead:
         paths = {layer.path for layer, _, _ in layers}
         if kind == layout.ARTIFACT_TYPES["file"] and paths != {title.rsplit("/", 1)[-1]}:
             raise InconsistentBundle(f"{what} is not one file named as its title")
-        self.contents.extend(Content(title, *layer) for layer in layers)
+        is_file = kind == layout.ARTIFACT_TYPES["file"]
+        folder = title.rpartition("/")[0] if is_file else title
+        self.contents.extend(Content(title, folder, *layer) for layer in layers)
 
     def _check_sizes(self) -> None:
         """A blob is read once, however many layers name it: they must agree on its size."""

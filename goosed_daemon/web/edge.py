@@ -63,7 +63,8 @@ def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
     """A signal `on_response_prepare`: whatever is answered bears the request's id."""
-    response.headers[REQUEST_ID] = request[_ID]
+    # A request with an Expect that aiohttp refuses never came through the middleware.
+    response.headers[REQUEST_ID] = request.get(_ID) or _request_id(request)
 
 
 def refusal(request: web.Request, error: Exception, request_id: str) -> web.Response:

@@ -189,7 +189,8 @@ class Bench:
         conf.write_text(
             f"daemon off; {user} worker_processes 1; pid {work}/nginx.pid;"
             f" error_log {work}/nginx.log; events {{}}"
-            f" http {{ sendfile on; tcp_nopush on; access_log off; {paths} server {{ listen 127.0.0.1:{port}; root {work}/www; }} }}"
+            " http { sendfile on; tcp_nopush on; access_log off;"
+            f" {paths} server {{ listen 127.0.0.1:{port}; root {work}/www; }} }}"
         )
         with running([program, "-e", f"{work}/nginx.log", "-c", str(conf)], port):
             yield f"http://127.0.0.1:{port}"

@@ -136,6 +136,20 @@ def test_inspect_without_a_trust_root_says_so(
     assert "NOT CHECKED against a trust root" in person.ok("bundle", "inspect", "media-1.0.0")
 
 
+def test_inspect_names_files_as_they_are_served(person: Person) -> None:
+    (person.folder / "base.yaml").write_text(
+        RECIPE.format(version="1.0.0", audience="any")
+        + "  - file: ./content/motd\n    as: site/motd\n"
+        + "  - file: ./content/motd\n    as: issue\n"
+    )
+    person.ok("bundle", "build", "base.yaml", "--key", "release", "--out", "media")
+    person.ok("bundle", "import", "media")
+    inspected = person.json("bundle", "inspect", "media", "--files")["files"]
+    stored = person.json("store", "ls", "base")["items"]
+    assert [file["path"] for file in inspected] == ["os/motd", "site/motd", "issue"]
+    assert [file["path"] for file in inspected] == [file["path"] for file in stored]
+
+
 def test_overruled_refusal_is_written_down_twice(person: Person) -> None:
     person.build("1.0.0", "[elsewhere]")
     code, _, err = person.run("bundle", "import", "media-1.0.0")

@@ -247,6 +247,13 @@ async def test_header_smuggling_gets_no_mixed_answer(lab: Lab, header: bytes) ->
         assert body == whole(SMALL)[0:2] and b"bytes 0-1/" in head
 
 
+async def test_expectation_that_nobody_meets_is_answered(lab: Lab) -> None:
+    request = f"GET {BASE}{SMALL} HTTP/1.1\r\nHost: x\r\nExpect: nonsense\r\n"
+    answer = await raw(lab, (request + "Connection: close\r\n\r\n").encode())
+    assert answer.startswith(b"HTTP/1.1 417 ")
+    assert b"X-Request-ID: " in answer
+
+
 async def test_two_requests_on_one_connection_stay_apart(lab: Lab) -> None:
     one = f"GET {BASE}{LARGE} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-99999\r\n\r\n"
     two = f"GET {BASE}{SMALL} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
