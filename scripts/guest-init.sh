@@ -18,6 +18,7 @@ stop() {
     poweroff -f
 }
 
+echo # the firmware's last line may lack its end
 set +f
 for module in /modules/*.ko; do
     [ ! -e "$module" ] || insmod "$module" || say "cannot load $module"
