@@ -14,7 +14,7 @@ from bundles import digest as digests
 from bundles import layout, paths, volume
 from bundles.errors import GooseError
 from bundles.layout import Descriptor, Layer
-from bundles.sources.artifact import Artifact
+from bundles.sources.artifact import Artifact, SourceFile
 from bundles.statement import Statement, Totals
 
 STATEMENT_NAME = "goose/statement.json"
@@ -107,10 +107,14 @@ class Plan:
         self._documents = documents
         return _replaced(self.statement, documents.root, totals, volumes)
 
+    def _parts(self, file: SourceFile) -> int:
+        """How many layers a file takes; an empty one takes one too."""
+        return max(1, -(-file.size // self._part_size))
+
     def _cut(self) -> Iterator[Piece]:
         for artifact in self.artifacts:
             for file in artifact.files:
-                parts = max(1, -(-file.size // self._part_size))
+                parts = self._parts(file)
                 for part in range(parts):
                     offset = part * self._part_size
                     size = min(self._part_size, file.size - offset)
@@ -126,7 +130,7 @@ class Plan:
         entries: list[tuple[str, bytes]] = []
         at = 0
         for artifact in self.artifacts:
-            count = sum(max(1, -(-file.size // self._part_size)) for file in artifact.files)
+            count = sum(self._parts(file) for file in artifact.files)
             texts = [
                 self.pieces[i].layer.encode(layer_digests[i], wholes.get(i, digests.PLACEHOLDER))
                 for i in range(at, at + count)

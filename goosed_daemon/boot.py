@@ -19,13 +19,6 @@ def recognise(infra: Infra, mac: str, uuid: str | None, serial: str | None) -> M
     return found.machine
 
 
-def state_mac(infra: Infra | None, mac: str) -> str:
-    """The MAC under which the state knows a machine: the first that its profile names, so that it
-    is one machine whichever of its cards it boots from."""
-    machine = infra.machine_by_mac(mac) if infra is not None else None
-    return machine.mac[0] if machine is not None else mac
-
-
 def check_content(catalog: Catalog, profile: OSProfile) -> None:
     """Raises `ArtifactMissing` when the store lacks what an install with `profile` would fetch:
     a token is better not spent on it."""
