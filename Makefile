@@ -30,7 +30,7 @@ tidy: constraints generated ## Renew pins, sort, format, regenerate what is gene
 constraints: $(READY) ## Renew constraints.txt and the other pins
 	@scripts/pin.sh
 
-generated: $(READY) ## Regenerate docs/cli.md and docs/errors.md
+generated: $(READY) ## Regenerate the generated pages of docs
 	@python scripts/gendocs.py
 
 lint: $(READY) ## Check style, types, import contracts and shell scripts

@@ -34,7 +34,7 @@ STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    [__name__, "goosectl.bundle", "goosectl.frame", "bundles.build", "bundles.recipe"]
+    [__name__, "goosectl.bundle.making", "goosectl.frame", "bundles.build", "bundles.recipe"]
 )
 
 

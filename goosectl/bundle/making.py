@@ -1,0 +1,120 @@
+"""`bundle` verbs of the connected side: recipes in, signed volumes out."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bundles.errors import UsageError
+from goosectl import output, site, sizes
+from goosectl.bundle import words as told
+from goosectl.bundle.options import RecipePath, app
+
+
+@app.command()
+def init(
+    recipe: RecipePath,
+    name: Annotated[str, typer.Option(help="The bundle's name.")] = "site-base",
+) -> None:
+    """Write a recipe to start from.
+
+    Example: goosectl bundle init bundle.yaml --name site-base
+    """
+    out = output.get()
+    try:
+        with open(recipe, "x", encoding="utf-8") as file:
+            file.write(told.TEMPLATE.format(name=name, version=f"{datetime.now(UTC):%Y.%-m.1}"))
+    except OSError as error:
+        raise UsageError(f"{recipe}: {error.strerror}", hint="choose another name") from error
+    out.result({"recipe": str(recipe)}, text=f"wrote {recipe}; edit it, then build it")
+
+
+@app.command()
+def lock(recipe: RecipePath) -> None:
+    """Pin the digest of every `url` of a recipe.
+
+    Fetches each one into the cache and writes the lock beside the recipe.
+
+    Example: goosectl bundle lock bundle.yaml
+    """
+    from bundles import lock as locks
+    from bundles import recipe as recipes
+
+    out = output.get()
+    loaded = recipes.load(recipe)
+    made = recipes.make_lock(loaded, site.downloads(), datetime.now(UTC), out.progress())
+    path = locks.path_for(recipe)
+    locks.write(path, made)
+    pins = [{"url": p.url, "digest": p.digest, "size": p.size} for p in made.pins]
+    out.result({"lock": str(path), "inputs": pins}, text=f"wrote {path}: {len(pins)} inputs pinned")
+
+
+@app.command()
+def build(
+    recipe: RecipePath,
+    key: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="A private key to sign with; repeatable.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder for the volumes.")],
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RECIPIENT", help="Seal to age1..., an SSH key or a file of one."),
+    ] = None,
+    volume_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB, fat32, dvd5, bd25."),
+    ] = None,
+) -> None:
+    """Build a bundle and sign it.
+
+    Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same
+    recipe, lock and inputs give the same bytes.
+
+    Example: goosectl bundle build bundle.yaml --key release --out media --to site-a.agepub
+    """
+    from bundles import build as builder
+    from bundles import keys, plan, seal
+    from bundles import lock as locks
+    from bundles import recipe as recipes
+    from bundles.sshsig import BUNDLE, signature_length
+    from goosectl import ask
+
+    report = output.get()
+    progress = report.progress()
+    loaded = recipes.load(recipe)
+    pins = locks.read(locks.path_for(recipe))
+    recipients = [seal.recipient(text) for text in to or []]
+    signers = [keys.load_private(path, ask.passphrase_of) for path in key]
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is not None and not (epoch.isdecimal() and len(epoch) < 13):
+        raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")
+    draft = recipes.draft(loaded, pins, int(epoch) if epoch else None)
+    artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
+    planned = plan.Plan(
+        artifacts,
+        draft,
+        [signature_length(signer.public, BUNDLE) for signer in signers],
+        sizes.parse(volume_size) if volume_size else None,
+    )
+    built = builder.build(planned, signers, out, progress, recipients)
+    files = [*built.volumes, built.volume_list, *built.signatures]
+    report.result(
+        {
+            "bundle": built.statement.name,
+            "version": built.statement.version,
+            "sequence": built.statement.sequence,
+            "files": [str(path) for path in files],
+            "bytes": built.bytes,
+        },
+        text="\n".join(
+            [
+                told.summary(built.statement),
+                f"{sizes.text(built.bytes)} written:",
+                *map(told.line, files),
+            ]
+        ),
+    )

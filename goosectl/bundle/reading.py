@@ -1,0 +1,115 @@
+"""`bundle` verbs that read volumes or the store, and change nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from goosectl import output, site
+from goosectl.bundle import words as told
+from goosectl.bundle.options import Identities, Paths, app
+
+
+@app.command()
+def inspect(
+    paths: Paths,
+    files: Annotated[bool, typer.Option("--files", help="List every file.")] = False,
+    identity: Identities = None,
+) -> None:
+    """Show what volumes hold.
+
+    Reads their heads only, and needs no store. Says whether a trust root on this machine vouches
+    for the signers.
+
+    Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar
+    """
+    from contextlib import ExitStack
+
+    from bundles.ingest import open_volumes
+
+    out = output.get()
+    authority, pinned = site.authority_or_any()
+    with ExitStack() as stack:
+        volumes = open_volumes(
+            paths, authority, site.lenient_policy(), stack, site.identities(identity)
+        )
+        head = volumes[0].head
+    numbers = sorted({volume.head.volume for volume in volumes})
+    out.result(
+        {
+            **told.facts(head, pinned),
+            "volumes": numbers,
+            "files": told.files(head) if files else None,
+        },
+        text="\n".join(told.description(head, pinned, numbers, files)),
+    )
+
+
+@app.command()
+def verify(paths: Paths, identity: Identities = None) -> None:
+    """Check signatures and every byte.
+
+    Names each file that is damaged, and changes nothing.
+
+    Example: goosectl bundle verify /media/courier
+    """
+    from bundles.check import check_volumes
+
+    out = output.get()
+    checked = check_volumes(
+        paths,
+        site.trust_root(),
+        site.lenient_policy(),
+        out.progress(),
+        site.identities(identity),
+    )
+    checked.raise_faults()
+    text = [told.summary(checked.statement), f"signed by {', '.join(checked.signers)}: good"]
+    text.append(f"{len(checked.volumes)} of {len(checked.statement.volumes)} volumes read: good")
+    if checked.missing:
+        text.append(f"not given: {told.numbers(checked.missing)}")
+    text += [f"an import here would refuse it: {code}" for code in checked.remarks]
+    out.result(
+        {
+            "bundle": checked.statement.name,
+            "version": checked.statement.version,
+            "sequence": checked.statement.sequence,
+            "signers": list(checked.signers),
+            "volumes": list(checked.volumes),
+            "missing": list(checked.missing),
+            "remarks": list(checked.remarks),
+            "bytes_read": checked.bytes_read,
+        },
+        text="\n".join(text),
+    )
+
+
+@app.command("list")
+def list_() -> None:
+    """List the bundles that were imported.
+
+    Example: goosectl bundle list
+    """
+    refs = site.store().refs()
+    output.get().table(
+        [
+            {
+                "bundle": ref.name,
+                "version": ref.version,
+                "sequence": ref.sequence,
+                "served": "current" if ref.current else "by version",
+                "imported": ref.imported,
+                "overruled": list(ref.overruled),
+            }
+            for ref in refs.bundles
+        ],
+        [
+            ("bundle", "Bundle"),
+            ("version", "Version"),
+            ("sequence", "Sequence"),
+            ("served", "Served"),
+            ("imported", "Imported"),
+            ("overruled", "Overruled"),
+        ],
+    )
