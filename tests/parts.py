@@ -99,6 +99,7 @@ PARTS = {
     "ipxe.lkrn": Part("ipxe", _file("/usr/lib/ipxe/ipxe.lkrn", "/boot/ipxe.lkrn")),
     "iPXE ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/pxe-virtio.rom")),
     "iPXE UEFI ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/efi-virtio.rom")),
+    "jq": Part("jq", _command("jq")),
     "kernel": Part(_KERNEL, _file("/boot/vmlinuz-*-cloud-amd64", "/boot/vmlinuz-*")),
     "nginx": Part("nginx-light|nginx", _command("nginx")),
     "oras": Part("tests/tools/oras", _tool("oras")),
