@@ -24,8 +24,7 @@ from bundles.scan import ContentReader, DamagedBlob, read_head, shares
 from bundles.seal import Identity, IdentityNeeded, OpenedVolume
 from bundles.statement import Statement, format_time
 from bundles.store.errors import StoreFull
-from bundles.store.local import LocalIngest, LocalStore
-from bundles.store.protocol import BundleRef, Refs
+from bundles.store.protocol import BundleRef, Ingest, Refs, Store
 from bundles.store.refs import with_bundle
 from bundles.verify import Authority, Content, TrustedHead
 from bundles.volume import Reader, Source, copy_source
@@ -160,7 +159,7 @@ def open_volumes(
 
 def import_volumes(
     paths: Sequence[Path],
-    store: LocalStore,
+    store: Store,
     authority: Authority,
     policy: Policy,
     progress: Progress,
@@ -213,7 +212,7 @@ def _stop(fault: DamagedBlob) -> None:
     raise fault
 
 
-def _preflight(store: LocalStore, ingest: LocalIngest, wanted: Sequence[Sequence[Content]]) -> None:
+def _preflight(store: Store, ingest: Ingest, wanted: Sequence[Sequence[Content]]) -> None:
     """Refuses before the first byte is written when the store has no room for the rest."""
     need = sum(
         -(-content.layer.size // _FILE_BLOCK) * _FILE_BLOCK
@@ -228,7 +227,7 @@ def _preflight(store: LocalStore, ingest: LocalIngest, wanted: Sequence[Sequence
         )
 
 
-def _store_documents(ingest: LocalIngest, head: TrustedHead) -> int:
+def _store_documents(ingest: Ingest, head: TrustedHead) -> int:
     """Stages statement, signatures and documents; returns their size in bytes."""
     written = 0
     for data in (*head.documents.values(), head.message, *head.signatures):
@@ -239,7 +238,7 @@ def _store_documents(ingest: LocalIngest, head: TrustedHead) -> int:
     return written
 
 
-def _waiting(ingest: LocalIngest, stored: Sequence[Sequence[Content]]) -> tuple[int, ...]:
+def _waiting(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> tuple[int, ...]:
     """The numbers of the volumes that store a layer which is not here."""
     return tuple(
         number

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bundles.policy import Policy
     from bundles.seal import Identity
     from bundles.sources.url import Downloads
-    from bundles.store.local import LocalStore
+    from bundles.store import Store
     from bundles.trust import TrustedSigner, TrustRoot
     from bundles.verify import Authority
 
@@ -24,7 +24,7 @@ def home() -> Home:
     return Home.find()
 
 
-def store() -> LocalStore:
+def store() -> Store:
     """The site's store."""
     from bundles.store import open_store
 
@@ -49,7 +49,7 @@ def authority_or_any() -> tuple[Authority, bool]:
         return _AnySigner(), False
 
 
-def policy(of: LocalStore, overrides: frozenset[str]) -> Policy:
+def policy(of: Store, overrides: frozenset[str]) -> Policy:
     """What the site accepts now, less what a person overruled."""
     from bundles.policy import Policy
 

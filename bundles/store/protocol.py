@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,29 @@ class Refs:
         )
 
 
-class Store(Protocol):
-    """Blobs by digest (``sha256:<64 hex>``) and the refs.
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """One blob of a store, as a listing tells of it: nothing was read."""
 
-    Every read may raise `StoreError` (bundles.store.errors) when the backend fails, and
-    `BlobMissing` when a digest is not here.
+    digest: str
+    size: int  # bytes
+    modified: datetime  # when it was stored; aware
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """What an import that never ended left behind, and the same import would go on from."""
+
+    name: str  # for `Maintenance.discard`, and for people
+    size: int  # bytes
+    modified: datetime  # when it was last added to; aware
+
+
+class Store(Protocol):
+    """Blobs by digest (``sha256:<64 hex>``) and the refs; ``str()`` of it names it to people.
+
+    Every call may raise `StoreError` (bundles.store.errors) when the backend fails, and those that
+    name a blob `BlobMissing` when it is not here. Safe to use from several threads.
     """
 
     name: str  # "local" or "s3", the label of its metrics
@@ -66,7 +85,7 @@ class Store(Protocol):
     def path(self, digest: str) -> Path | None:
         """The blob's file for sendfile, or None where the backend has no files."""
 
-    def digests(self) -> Iterator[str]:
+    def blobs(self) -> Iterator[StoredBlob]:
         """Every blob here, in no order."""
 
     def refs(self) -> Refs:
@@ -74,3 +93,90 @@ class Store(Protocol):
 
     def refs_token(self) -> object:
         """A cheap value that changes whenever the refs do (for caches)."""
+
+    def free(self) -> int | None:
+        """Bytes that may still be written, or None where the backend cannot tell."""
+
+    def ingest(self, root: str) -> Ingest:
+        """Takes the store for the import of the bundle with root digest `root`.
+
+        Raises `StoreBusy` while another import or clean-up has it.
+        """
+
+    def maintain(self) -> Maintenance:
+        """Takes the store for clean-up. Raises `StoreBusy` while another one has it."""
+
+
+class Ingest(Protocol):
+    """One import at work, which has the store to itself; a context manager.
+
+    It stores what it is given, which must have been verified. `publish` is the one step that
+    readers see. `has`, `put` and `create` may be called from several threads. What was given
+    before a crash is found again by the next import of the same bundle.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None: ...
+
+    def has(self, digest: str, size: int) -> bool:
+        """Whether the blob is in the store, or was given to this or an earlier run.
+
+        One of another size than `size` was damaged since: it counts as missing and is replaced.
+        """
+
+    def put(self, digest: str, data: bytes | memoryview) -> None:
+        """Takes a small blob. Raises `StoreFull` or `StoreError`, at the latest in `checkpoint`."""
+
+    def create(self, digest: str) -> NewBlob:
+        """Takes a blob piece by piece."""
+
+    def checkpoint(self) -> None:
+        """Makes all that was given durable."""
+
+    def publish(self, change: Callable[[Refs], Refs]) -> Refs:
+        """Makes all durable, then switches the refs to what `change` makes of them.
+
+        `change` may be called again, with other refs, when another writer was faster.
+        """
+
+
+class NewBlob(Protocol):
+    """A blob on its way in: a context manager. Nobody sees it before it is left, nor ever when it
+    is left by an exception."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None: ...
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Appends `data`, which may be used again after the call."""
+
+
+class Maintenance(Protocol):
+    """Clean-up at work, which has the store to itself; a context manager."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None: ...
+
+    def remove(self, digest: str) -> None:
+        """Removes a blob; one that is not here is gone already."""
+
+    def quarantine(self, digest: str) -> str:
+        """Takes a damaged blob out of the store, so that the next import brings it again.
+
+        Returns where it is kept for whoever wants to look at it. Raises `BlobMissing`.
+        """
+
+    def leftovers(self) -> Sequence[Leftover]:
+        """What imports that never ended left behind."""
+
+    def discard(self, leftover: Leftover) -> None:
+        """Removes it; the import would then begin anew."""
+
+    def publish(self, change: Callable[[Refs], Refs]) -> Refs:
+        """Switches the refs, as an import does."""

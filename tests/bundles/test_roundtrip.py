@@ -24,7 +24,8 @@ from bundles.policy import Policy
 from bundles.progress import SILENT
 from bundles.sources import SourceFault, files, tree
 from bundles.store import open_store
-from bundles.store.local import LocalIngest, LocalStore
+from bundles.store.local import LocalStore
+from bundles.store.local_ingest import LocalIngest
 from tests.bundles.content import Tree, artifact, lay_out, listing, noise, served, take, under
 from tests.bundles.making import NOW, Workshop
 
@@ -155,7 +156,7 @@ def test_an_import_leaves_a_store_and_nothing_else(workshop: Workshop, scratch: 
         *("blobs", "index.json", "index.json.previous", "lock", "oci-layout")
     }
     store = open_store(scratch / "store")
-    for digest in store.digests():
+    for digest in [blob.digest for blob in store.blobs()]:
         assert digests.of(store.read(digest, 10**6)) == digest
 
 
