@@ -18,6 +18,7 @@ class BadDigest(GooseError):
     """A text that should be a digest is not one."""
 
     code = "bad-digest"
+    default_hint = "what names it was not written by goosectl, or was changed since: get it again"
 
 
 def of(data: bytes | memoryview) -> str:

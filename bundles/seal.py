@@ -26,7 +26,7 @@ from bundles.writer import PendingFile
 if TYPE_CHECKING:
     from pyrage import ssh, x25519
 
-MAGIC = b"age-encryption.org/v1\n"
+MAGIC = b"age-encryption.org/"  # of any version: that it is not ours is then told in age's words
 SUFFIX = ".age"
 _PIECE = 1024 * 1024  # bytes handed from one thread to the next
 _AHEAD = 8  # pieces
