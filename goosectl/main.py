@@ -19,7 +19,7 @@ NOUNS = {
     "key": ("goosectl.key", "Make and look at keys that sign or receive bundles."),
     "bundle": ("goosectl.bundle", "Build, check and import signed bundles."),
     "trust": ("goosectl.trust", "Say whose signatures count at this site."),
-    "store": ("goosectl.store", "Look at the content that was imported."),
+    "store": ("goosectl.store", "Look at the content that was imported, and keep it whole."),
     "infra": ("goosectl.infra", "Check and show the site's machines and profiles."),
     "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
     "token": ("goosectl.token", "Issue and revoke boot tokens."),

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+_TEMPORARY = ".{name}.{process}.tmp"
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,8 +72,14 @@ def create_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
         raise
 
 
+def sweep(folder: Path) -> None:
+    """Removes what killed runs of `replace_file` left in `folder`. None may be at work there."""
+    for path in folder.glob(_TEMPORARY.format(name="*", process="*")):
+        path.unlink()
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(_TEMPORARY.format(name=path.name, process=os.getpid()))
 
 
 def _write_out(path: Path, data: bytes, mode: int) -> None:

@@ -24,10 +24,10 @@ class StoreFull(StoreError):
 
 
 class StoreBusy(StoreError):
-    """Another import holds the store."""
+    """Another import or clean-up holds the store."""
 
     code = "store-busy"
-    default_hint = "wait until the other import is done, then run the command again"
+    default_hint = "wait until it is done, then run the command again"
 
 
 class BlobMissing(StoreError):

@@ -6,9 +6,10 @@
     index.json              the refs
     index.json.previous     the refs before the last switch
     blobs/sha256/<hex>      whole, durable, verified
-    staging/<hex>/<hex>     blobs of an import that is not done, by root digest
+    staging/<hex>/<hex>     blobs of an import that is not done, by root digest; the folder stays
+                            until it is, also when all that came is in its final place
     quarantine/<hex>        blobs that were found damaged
-    lock                    held by the one import or clean-up at work
+    lock                    held by the one import or clean-up at work; says which
 
 A staged blob is complete but not known to be durable; it moves to its final name only after its
 bytes are on the disk. So a blob under its final name needs no second look, not even after a power
@@ -28,8 +29,11 @@ from bundles import digest as digests
 from bundles.store import refs
 from bundles.store.errors import BadRefs, BlobMissing, StoreError, translated
 from bundles.store.local_ingest import LocalIngest
+from bundles.store.local_lock import INDEX, PREVIOUS
 from bundles.store.local_maintenance import LocalMaintenance
 from bundles.store.protocol import Refs, StoredBlob
+
+_NAME = 64  # characters of a blob's file name; what else lies there is not ours
 
 
 class LocalStore:
@@ -40,7 +44,7 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._blobs = folder / "blobs" / "sha256"
-        self._index = folder / "index.json"
+        self._index = folder / INDEX
 
     def __str__(self) -> str:
         return str(self.folder)
@@ -71,22 +75,34 @@ class LocalStore:
             return
         with translated(str(self._blobs)), os.scandir(self._blobs) as entries:
             for entry in entries:
-                info = entry.stat()
+                if len(entry.name) != _NAME:
+                    continue
+                try:
+                    info = entry.stat()
+                except FileNotFoundError:  # a clean-up was faster
+                    continue
                 modified = datetime.fromtimestamp(info.st_mtime, UTC)
                 yield StoredBlob(digests.PREFIX + entry.name, info.st_size, modified)
 
     def refs(self) -> Refs:
+        found = self._refs_in(self._index)
+        if found is None and (self.folder / "oci-layout").exists():
+            # Never taken for a new store: the sequences that stop a rollback would be lost.
+            raise BadRefs(f"{self._index} is missing from a store that has content")
+        return found or Refs()
+
+    def previous_refs(self) -> Refs:
+        return self._refs_in(self.folder / PREVIOUS) or Refs()
+
+    def _refs_in(self, path: Path) -> Refs | None:
         try:
-            with translated(str(self._index)):
-                data = self._index.read_bytes()
+            with translated(str(path)):
+                data = path.read_bytes()
         except StoreError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
-                raise
-            if (self.folder / "oci-layout").exists():
-                # Never taken for a new store: the sequences that stop a rollback would be lost.
-                raise BadRefs(f"{self._index} is missing from a store that has content") from error
-            return Refs()
-        return refs.decode(data, str(self._index))
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+        return refs.decode(data, str(path))
 
     def refs_token(self) -> object:
         try:

@@ -25,9 +25,10 @@ class LocalIngest:
         self._store = store
         self._blobs = store.folder / "blobs" / "sha256"
         self._staging = store.folder / "staging" / digests.hex_of(root)
-        self._lock = LocalLock(store.folder)
+        self._lock = LocalLock(store.folder, "an import")
         try:
             with translated(str(store.folder)):
+                self._unfinished = self._staging.exists()
                 self._staging.mkdir(parents=True, exist_ok=True)
                 self._staged = self._believable()
         except BaseException:
@@ -38,9 +39,10 @@ class LocalIngest:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        for folder in (self._staging, self._staging.parent):
-            with suppress(OSError):  # what is staged stays for the next run
-                folder.rmdir()
+        if not self._unfinished:
+            for folder in (self._staging, self._staging.parent):
+                with suppress(OSError):  # what is staged stays for the next run
+                    folder.rmdir()
         self._lock.close()
 
     def has(self, digest: str, size: int) -> bool:
@@ -62,6 +64,7 @@ class LocalIngest:
     def checkpoint(self) -> None:
         with translated(str(self._store.folder)):
             self._lock.sync()
+            self._unfinished = True  # no ref leads to them yet, and no clean-up may take them
             for digest in self._staged:
                 name = digests.hex_of(digest)
                 os.rename(f"{self._staging}/{name}", f"{self._blobs}/{name}")
@@ -71,7 +74,9 @@ class LocalIngest:
         self.checkpoint()
         with translated(str(self._store.folder)):
             durable.sync_folder(self._blobs)
-        return self._lock.switch(self._store.refs(), change)
+        new = self._lock.switch(self._store.refs(), change)
+        self._unfinished = False
+        return new
 
     def _believable(self) -> set[str]:
         """Blobs left by an earlier run that still hash to their name; others are removed."""

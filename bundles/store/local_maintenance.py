@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from bundles import digest as digests
 from bundles.store import durable
-from bundles.store.errors import BlobMissing, translated
+from bundles.store.errors import BlobMissing, StoreError, translated
 from bundles.store.local_lock import LocalLock
 from bundles.store.protocol import Leftover, Refs
 
@@ -25,7 +25,7 @@ class LocalMaintenance:
         self._store = store
         self._blobs = store.folder / "blobs" / "sha256"
         self._staging = store.folder / "staging"
-        self._lock = LocalLock(store.folder)
+        self._lock = LocalLock(store.folder, "a clean-up")
 
     def __enter__(self) -> Self:
         return self
@@ -43,13 +43,17 @@ class LocalMaintenance:
         what = f"{self._store.folder}: blob {digest}"
         with translated(what):
             folder.mkdir(exist_ok=True)
+            target, copies = folder / name, 0
+            while target.exists():  # an earlier damage of the same blob is kept too
+                copies += 1
+                target = folder / f"{name}.{copies}"
             try:
-                os.replace(self._blobs / name, folder / name)
+                os.rename(self._blobs / name, target)
             except FileNotFoundError as error:
                 raise BlobMissing(f"{what} is not in the store") from error
             durable.sync_folder(folder)
             durable.sync_folder(self._blobs)
-        return str(folder / name)
+        return str(target)
 
     def leftovers(self) -> Sequence[Leftover]:
         found = []
@@ -63,6 +67,7 @@ class LocalMaintenance:
                         modified=datetime.fromtimestamp(
                             max(file.stat().st_mtime for file in files), UTC
                         ),
+                        root=digests.PREFIX + folder.name,
                     )
                 )
         return found
@@ -71,5 +76,22 @@ class LocalMaintenance:
         with translated(str(self._staging)):
             shutil.rmtree(self._staging / leftover.name)
 
+    def document(self, leftover: Leftover, digest: str, limit: int) -> bytes:
+        staged = self._staging / leftover.name / digests.hex_of(digest)
+        with translated(str(staged)):
+            try:
+                with open(staged, "rb") as file:
+                    data = file.read(limit + 1)
+            except FileNotFoundError:
+                return self._store.read(digest, limit)
+        if len(data) > limit:
+            raise StoreError(f"{staged} is longer than {limit} bytes")
+        return data
+
     def publish(self, change: Callable[[Refs], Refs]) -> Refs:
         return self._lock.switch(self._store.refs(), change)
+
+    def settle(self) -> None:
+        now = self._store.refs()
+        if self._store.previous_refs() != now:
+            self._lock.settle(now)

@@ -23,14 +23,16 @@ class BundleRef:
     imported: str  # RFC 3339, UTC
     current: bool  # what /v1/artifacts/NAME/... serves
     overruled: tuple[str, ...] = ()  # codes of refusals that a person overruled at import
+    pinned: bool = False  # a person wants it kept: no clean-up drops it
 
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """All refs at one moment. `sequences` keeps the highest sequence ever imported per name."""
+    """All refs at one moment."""
 
     bundles: tuple[BundleRef, ...] = ()
-    sequences: dict[str, int] = field(default_factory=dict)
+    sequences: dict[str, int] = field(default_factory=dict)  # the highest ever imported, per name
+    pins: tuple[str, ...] = ()  # digests of blobs that are kept, with what they refer to
 
     def current(self, name: str) -> BundleRef | None:
         """The version of bundle `name` that is served without a version, if any."""
@@ -54,11 +56,15 @@ class StoredBlob:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """What an import that never ended left behind, and the same import would go on from."""
+    """An import that has not ended: what it brought is kept for the run that goes on.
+
+    Of what it brought some may be among the store's blobs already; no ref leads there yet.
+    """
 
     name: str  # for `Maintenance.discard`, and for people
-    size: int  # bytes
+    size: int  # bytes that are not among the store's blobs
     modified: datetime  # when it was last added to; aware
+    root: str  # digest of the root index of its bundle
 
 
 class Store(Protocol):
@@ -89,7 +95,10 @@ class Store(Protocol):
         """Every blob here, in no order."""
 
     def refs(self) -> Refs:
-        """The refs as they are now."""
+        """The refs as they are now. Raises `BadRefs` where they cannot be read."""
+
+    def previous_refs(self) -> Refs:
+        """The refs before the last switch; raises as `refs` does."""
 
     def refs_token(self) -> object:
         """A cheap value that changes whenever the refs do (for caches)."""
@@ -164,7 +173,7 @@ class Maintenance(Protocol):
     ) -> None: ...
 
     def remove(self, digest: str) -> None:
-        """Removes a blob; one that is not here is gone already."""
+        """Removes a blob; one that is not here is gone already. Who has it open reads on."""
 
     def quarantine(self, digest: str) -> str:
         """Takes a damaged blob out of the store, so that the next import brings it again.
@@ -173,10 +182,19 @@ class Maintenance(Protocol):
         """
 
     def leftovers(self) -> Sequence[Leftover]:
-        """What imports that never ended left behind."""
+        """The imports that have not ended, none of which runs now."""
+
+    def document(self, leftover: Leftover, digest: str, limit: int) -> bytes:
+        """A document of an import that has not ended, refused when longer than `limit` bytes.
+
+        Raises `BlobMissing`.
+        """
 
     def discard(self, leftover: Leftover) -> None:
         """Removes it; the import would then begin anew."""
 
     def publish(self, change: Callable[[Refs], Refs]) -> Refs:
         """Switches the refs, as an import does."""
+
+    def settle(self) -> None:
+        """Makes the previous refs those of now, so that none names what is removed next."""

@@ -17,13 +17,17 @@ from bundles.store.errors import BadRefs
 from bundles.store.protocol import BundleRef, Refs
 
 _SEQUENCE = "goose.sequence."  # + bundle name: the highest sequence ever imported
+_PINS = "goose.pins"  # digests, parted by spaces; absent means none
 
 
 def encode(refs: Refs) -> bytes:
     """The document that holds `refs`."""
+    notes = {_SEQUENCE + name: str(number) for name, number in refs.sequences.items()}
+    if refs.pins:
+        notes[_PINS] = " ".join(refs.pins)
     return canonical.dumps(
         {
-            "annotations": {_SEQUENCE + name: str(n) for name, n in refs.sequences.items()},
+            "annotations": notes,
             "manifests": [_entry(ref) for ref in refs.bundles],
             "mediaType": layout.INDEX_TYPE,
             "schemaVersion": 2,
@@ -35,6 +39,7 @@ def decode(data: bytes, where: str) -> Refs:
     """The refs that a document holds. Raises `BadRefs`."""
     try:
         value = canonical.loads(data, where)
+        pins = value["annotations"].get(_PINS, "")
         return Refs(
             bundles=tuple(_ref(entry, where) for entry in value["manifests"]),
             sequences={
@@ -42,6 +47,7 @@ def decode(data: bytes, where: str) -> Refs:
                 for key, number in value["annotations"].items()
                 if key.startswith(_SEQUENCE)
             },
+            pins=tuple(digests.check(pin, where) for pin in pins.split()),
         )
     except GooseError as error:
         raise BadRefs(error.message) from error
@@ -50,15 +56,20 @@ def decode(data: bytes, where: str) -> Refs:
 
 
 def with_bundle(refs: Refs, new: BundleRef) -> Refs:
-    """`refs` with `new` in it; when `new` is current, no other version of its bundle is."""
+    """`refs` with `new` in it; when `new` is current, no other version of its bundle is.
+
+    A version that was pinned stays pinned.
+    """
     others = []
     for ref in refs.bundles:
         if ref.name == new.name and ref.version == new.version:
+            new = replace(new, pinned=new.pinned or ref.pinned)
             continue
         keep = not (new.current and ref.name == new.name)
         others.append(ref if keep else replace(ref, current=False))
     highest = max(new.sequence, refs.sequences.get(new.name, new.sequence))
-    return Refs(
+    return replace(
+        refs,
         bundles=tuple(sorted((*others, new), key=lambda ref: (ref.name, ref.sequence))),
         sequences={**refs.sequences, new.name: highest},
     )
@@ -77,6 +88,8 @@ def _entry(ref: BundleRef) -> dict[str, object]:
     }
     if ref.overruled:
         notes["goose.overruled"] = " ".join(ref.overruled)
+    if ref.pinned:
+        notes["goose.pinned"] = "true"
     return {
         "annotations": notes,
         "artifactType": layout.BUNDLE_TYPE,
@@ -99,4 +112,5 @@ def _ref(entry: Any, where: str) -> BundleRef:
         imported=notes["goose.imported"],
         current=notes["goose.current"] == "true",
         overruled=tuple(notes.get("goose.overruled", "").split()),
+        pinned=notes.get("goose.pinned") == "true",
     )

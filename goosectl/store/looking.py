@@ -1,4 +1,4 @@
-"""goosectl store: what the site holds."""
+"""`store` verbs that look, and change nothing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bundles.errors import GooseError
 from goosectl import output, site, sizes
-
-app = typer.Typer(help="Look at what the site holds.", no_args_is_help=True)
-
-
-class NotImported(GooseError):
-    """The site has no bundle of that name and version."""
-
-    code = "not-imported"
-    default_hint = "see `goosectl store ls` for what is here"
-
-
-@app.callback()
-def _group() -> None:
-    """Look at what the site holds."""
+from goosectl.store.options import app, imported
 
 
 @app.command()
@@ -54,6 +40,7 @@ def _bundles() -> None:
                 "files": len(files),
                 "bytes": sum(file.size for file in files),
                 "current": ref.current,
+                "pinned": ref.pinned,
             }
         )
     output.get().table(
@@ -64,6 +51,7 @@ def _bundles() -> None:
             ("files", "Files"),
             ("bytes", "Size"),
             ("current", "Current"),
+            ("pinned", "Pinned"),
         ],
         words={"bytes": sizes.text},
     )
@@ -72,19 +60,17 @@ def _bundles() -> None:
 def _files(bundle: str) -> None:
     from bundles.catalog import Catalog
 
-    name, _, version = bundle.partition("@")
     catalog = Catalog(site.store())
-    if catalog.ref(name, version or None) is None:
-        raise NotImported(f"{bundle} is not in the store")
+    ref = imported(catalog.refs(), bundle)
     output.get().table(
         [
             {
                 "mode": f"{file.mode:04o}",
-                "size": file.size,
+                "bytes": file.size,
                 "digest": file.digest,
                 "path": file.path,
             }
-            for file in catalog.list(name, version or None)
+            for file in catalog.list(ref.name, ref.version)
         ],
-        [("mode", "Mode"), ("size", "Bytes"), ("digest", "Digest"), ("path", "Path")],
+        [("mode", "Mode"), ("bytes", "Bytes"), ("digest", "Digest"), ("path", "Path")],
     )
