@@ -9,21 +9,16 @@ from pathlib import Path
 from typing import Self
 
 from bundles.errors import GooseError
+from bundles.faults import raise_any
 from bundles.ingest import open_volumes
 from bundles.policy import Policy
 from bundles.progress import Progress
+from bundles.repair_request import RepairRequest, of_layers
 from bundles.scan import Blob, ContentReader, shares
 from bundles.seal import Identity
 from bundles.statement import Statement
-from bundles.verify import Authority
+from bundles.verify import Authority, Content
 from bundles.volume import BadVolume
-
-
-class DamagedVolumes(GooseError):
-    """Several faults were found in the volumes of a bundle."""
-
-    code = "damaged-volumes"
-    default_hint = "copy these volumes again; if it stays, ask for a repair bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +31,38 @@ class Checked:
     missing: tuple[int, ...]
     remarks: tuple[str, ...]  # codes that an import here would refuse with
     faults: tuple[GooseError, ...]
+    bad: tuple[Content, ...]  # layers that these volumes should hold, and do not hold whole
     bytes_read: int
 
     def raise_faults(self) -> None:
         """Raises the one fault that was found, or `DamagedVolumes` naming all."""
-        if len(self.faults) == 1:
-            raise self.faults[0]
-        if self.faults:
-            lines = "\n  ".join(fault.message for fault in self.faults)
-            raise DamagedVolumes(
-                f"{len(self.faults)} faults:\n  {lines}",
-                faults=[{"code": f.code, "message": f.message, **f.details} for f in self.faults],
-            )
+        raise_any(self.faults)
+
+    def request(self, site: str | None) -> RepairRequest:
+        """What to ask for in place of `bad`; an import of these volumes keeps all the rest."""
+        return of_layers(self.statement, self.bad, site)
 
 
-class _Nowhere:
-    """A sink that keeps nothing."""
+class _Ledger:
+    """A sink that keeps nothing but which layers are good."""
+
+    def __init__(self) -> None:
+        self.good: set[str] = set()
 
     def has(self, digest: str, size: int) -> bool:
         return False
 
     def put(self, digest: str, data: memoryview) -> None:
-        pass
+        self.good.add(digest)
 
     def create(self, digest: str) -> Blob:
-        return self
+        return _Entry(self.good, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    good: set[str]
+    digest: str
 
     def write(self, data: memoryview) -> None:
         pass
@@ -68,8 +70,9 @@ class _Nowhere:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.good.add(self.digest)
 
 
 def check_volumes(
@@ -88,11 +91,12 @@ def check_volumes(
         volumes = open_volumes(paths, authority, policy, stack, identities)
         head = volumes[0].head
         stored = shares(head)
-        wanted = [stored[volume.head.volume - 1] for volume in volumes]
-        progress.start("verifying", sum(c.layer.size for share in wanted for c in share))
-        for volume, share in zip(volumes, wanted, strict=True):
+        promised = [stored[volume.head.volume - 1] for volume in volumes]
+        progress.start("verifying", sum(c.layer.size for share in promised for c in share))
+        ledger = _Ledger()
+        for volume, share in zip(volumes, promised, strict=True):
             try:
-                ContentReader(volume.reader, _Nowhere(), progress, faults.append).read(share)
+                ContentReader(volume.reader, ledger, progress, faults.append).read(share)
             except BadVolume as fault:
                 faults.append(fault)
         progress.finish()
@@ -105,5 +109,6 @@ def check_volumes(
             missing=tuple(sorted(set(range(1, count + 1)) - present)),
             remarks=head.overruled,
             faults=tuple(faults),
+            bad=tuple(c for share in promised for c in share if c.digest not in ledger.good),
             bytes_read=sum(volume.file.tell() for volume in volumes),
         )

@@ -2,14 +2,15 @@
 
 All heads are read before any content, so that a refusal comes first and a preflight can tell what
 is needed. Volumes may come in any order, in one call or in many; the refs switch when the last
-layer is in. Killed anywhere, the same call made again goes on from what is already there.
+layer is in. Killed anywhere, the same call made again goes on from what is already there. What is
+good of a damaged volume stays, so that a repair bundle of the rest completes it.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from io import BufferedReader
@@ -18,16 +19,17 @@ from pathlib import Path
 from bundles import digest as digests
 from bundles import seal
 from bundles.errors import GooseError, shown
+from bundles.faults import raise_any
 from bundles.policy import Policy
 from bundles.progress import Progress
-from bundles.scan import ContentReader, DamagedBlob, read_head, shares
+from bundles.scan import ContentReader, read_head, shares
 from bundles.seal import Identity, IdentityNeeded, OpenedVolume
 from bundles.statement import Statement, format_time
 from bundles.store.errors import StoreFull
 from bundles.store.protocol import BundleRef, Ingest, Refs, Store
 from bundles.store.refs import with_bundle
 from bundles.verify import Authority, Content, TrustedHead
-from bundles.volume import Reader, Source, copy_source
+from bundles.volume import BadVolume, Reader, Source, copy_source
 
 _SUFFIX = ".goose.tar"
 _LIST = ".volumes.json"
@@ -164,12 +166,18 @@ def import_volumes(
     policy: Policy,
     progress: Progress,
     identities: Sequence[Identity] = (),
+    lacking: Callable[[Statement, Sequence[Content]], None] | None = None,
 ) -> Imported:
     """Imports the volumes at `paths` into `store`; sealed ones are opened with `identities`.
 
-    Raises what the checks raise, `StoreFull`, `StoreBusy` or `StoreError`; what was served before
-    is then still served, and layers that were verified stay for the next run.
+    Volumes are read to their ends, whatever is damaged in them. `lacking` is told, before this
+    returns or raises, which layers are not in the store afterwards, where there are any.
+
+    Raises what the checks raise, several faults as `DamagedVolumes`, and `StoreFull`, `StoreBusy`
+    or `StoreError`; what was served before is then still served, and layers that were verified
+    stay for the next run.
     """
+    faults: list[GooseError] = []
     with ExitStack() as stack:
         volumes = open_volumes(paths, authority, policy, stack, identities)
         head = volumes[0].head
@@ -187,13 +195,19 @@ def import_volumes(
         written = _store_documents(ingest, head)
         progress.start("importing", sum(c.layer.size for _, share in new for c in share))
         for volume, share in new:
-            contents = ContentReader(volume.reader, ingest, progress, _stop)
-            contents.read(share)
+            contents = ContentReader(volume.reader, ingest, progress, faults.append)
+            try:
+                contents.read(share)
+            except BadVolume as fault:
+                faults.append(fault)
             written += contents.stored
         progress.finish()
         missing = _waiting(ingest, stored)
-        if missing:
+        if missing or faults:
             ingest.checkpoint()
+            if lacking is not None:
+                lacking(said, _absent(ingest, stored))
+            raise_any(faults)
         else:
             progress.start("making durable", None)
             ingest.publish(lambda refs: _switched(refs, head, policy))
@@ -206,10 +220,6 @@ def import_volumes(
             bytes_written=written,
             overruled=head.overruled,
         )
-
-
-def _stop(fault: DamagedBlob) -> None:
-    raise fault
 
 
 def _preflight(store: Store, ingest: Ingest, wanted: Sequence[Sequence[Content]]) -> None:
@@ -245,6 +255,11 @@ def _waiting(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> tuple[int, 
         for number, share in enumerate(stored, 1)
         if not all(ingest.has(content.digest, content.layer.size) for content in share)
     )
+
+
+def _absent(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> list[Content]:
+    """The layers that are not here."""
+    return [c for share in stored for c in share if not ingest.has(c.digest, c.layer.size)]
 
 
 def _check_version(refs: Refs, said: Statement) -> None:

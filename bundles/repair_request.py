@@ -17,6 +17,8 @@ from bundles import canonical, statement
 from bundles.errors import GooseError
 from bundles.fields import Fields
 from bundles.layout import MAX_DOCUMENT, MAX_PART
+from bundles.statement import Statement
+from bundles.verify import Content
 
 FORMAT = 1
 MAX_REQUEST = 64 * 1024 * 1024  # bytes; one blob takes about 110
@@ -70,6 +72,12 @@ class RepairRequest:
 def wanted(blobs: Iterable[tuple[str, int]]) -> tuple[Wanted, ...]:
     """Digests and sizes in any order, repeats allowed, as a request lists them."""
     return tuple(sorted({Wanted(digest, size) for digest, size in blobs}))
+
+
+def of_layers(said: Statement, layers: Iterable[Content], site: str | None) -> RepairRequest:
+    """What asks for `layers` of the bundle whose statement is `said`."""
+    blobs = wanted((content.digest, content.layer.size) for content in layers)
+    return RepairRequest(said.name, said.version, said.root, (), blobs, site)
 
 
 def read(data: bytes, where: str) -> RepairRequest:

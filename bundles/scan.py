@@ -24,7 +24,17 @@ from bundles.plan import MAX_SIGNATURES, STATEMENT_NAME, signature_name
 from bundles.progress import Progress
 from bundles.statement import MAX_STATEMENT
 from bundles.verify import Content, DamagedDocument, TrustedHead
-from bundles.volume import BLOCK, Reader, blob_name, padding, stored
+from bundles.volume import (
+    BLOCK,
+    BadVolume,
+    DamagedHeader,
+    MissingEntry,
+    Reader,
+    TruncatedVolume,
+    blob_name,
+    padding,
+    stored,
+)
 
 _SMALL = 256 * 1024  # bytes; longer layers are read in chunks
 _BATCH_BYTES = 2 * 1024 * 1024
@@ -34,7 +44,8 @@ _MAX_SIGNATURE = 64 * 1024  # bytes
 _THREADS = 2
 
 
-_Batch: TypeAlias = "tuple[Sequence[Content], Future[tuple[int, list[DamagedBlob]]]]"
+Fault: TypeAlias = "DamagedBlob | BadVolume"
+_Batch: TypeAlias = "tuple[Sequence[Content], Future[tuple[int, list[Fault]]]]"
 
 
 class DamagedBlob(GooseError):
@@ -112,12 +123,13 @@ def shares(head: TrustedHead) -> list[list[Content]]:
 class ContentReader:
     """Checks 10 to 12 over the layers of one volume, hashing and storing on two threads.
 
-    `damaged` is told of each layer that fails check 11: it raises to stop there, or returns to go
-    on. At most `_AHEAD` batches and two chunks are in memory.
+    `damaged` is told of each layer that fails check 11, and of each header or padding that was
+    changed while the entry stands where it must: it raises to stop there, or returns to go on.
+    What else fails check 10 or 12 is raised. At most `_AHEAD` batches and two chunks are in memory.
     """
 
     def __init__(
-        self, reader: Reader, sink: Sink, progress: Progress, damaged: Callable[[DamagedBlob], None]
+        self, reader: Reader, sink: Sink, progress: Progress, damaged: Callable[[Fault], None]
     ) -> None:
         self._reader, self._sink, self._progress = reader, sink, progress
         self._damaged = damaged
@@ -133,7 +145,8 @@ class ContentReader:
                         self._settle(waiting, 0)
                         self._large(batch[0], pool)
                     else:
-                        work = pool.submit(self._check, batch, self._take(batch))
+                        start = self._reader.position
+                        work = pool.submit(self._check, batch, self._take(batch), start)
                         waiting.append((batch, work))
                         self._settle(waiting, _AHEAD)
             finally:
@@ -159,22 +172,32 @@ class ContentReader:
             raise self._reader.truncated(cut.name)
         return memoryview(data)
 
-    def _check(self, batch: Sequence[Content], data: memoryview) -> tuple[int, list[DamagedBlob]]:
-        """Checks and stores a batch of small layers; runs on a thread of the pool.
+    def _check(
+        self, batch: Sequence[Content], data: memoryview, start: int
+    ) -> tuple[int, list[Fault]]:
+        """Checks and stores a batch of small layers, which begins at `start` of the volume; runs
+        on a thread of the pool.
 
-        Returns the bytes stored, and the layers that are damaged.
+        Returns the bytes stored, and what is damaged.
         """
-        faults, at, kept = [], 0, 0
+        faults: list[Fault] = []
+        at = kept = 0
         for content in batch:
             size, digest = content.layer.size, content.digest
-            self._reader.check_header(bytes(data[at : at + BLOCK]), blob_name(digest), size)
+            try:
+                self._reader.check_header(bytes(data[at : at + BLOCK]), blob_name(digest), size)
+            except (DamagedHeader, MissingEntry):  # not the end: all of the batch is here
+                faults.append(self._bad_header(content, start + at))
             blob = data[at + BLOCK : at + BLOCK + size]
             end = at + stored(size)
-            self._reader.check_padding(data[at + BLOCK + size : end], content.name)
+            try:
+                self._reader.check_padding(data[at + BLOCK + size : end], content.name)
+            except BadVolume as fault:
+                faults.append(fault)
             if self._sink.has(digest, size):
                 pass
             elif digests.of(blob) != digest:
-                faults.append(self._fault(content))
+                faults.append(self._fault(content, start + at + BLOCK))
             else:
                 self._sink.put(digest, blob)
                 kept += size
@@ -183,7 +206,7 @@ class ContentReader:
 
     def _large(self, content: Content, pool: ThreadPoolExecutor) -> None:
         size, digest = content.layer.size, content.digest
-        self._reader.expect(blob_name(digest), size)
+        self._large_header(content)
         if self._sink.has(digest, size):
             self._reader.skip(size + padding(size), content.name)
             self._progress.advance(size, content.name)
@@ -194,11 +217,28 @@ class ContentReader:
             self.stored += size
         except DamagedBlob as fault:
             self._damaged(fault)
-        self._reader.pad(size, content.name)
+        try:
+            self._reader.pad(size, content.name)
+        except TruncatedVolume:
+            raise
+        except BadVolume as fault:
+            self._damaged(fault)
+
+    def _large_header(self, content: Content) -> None:
+        """Reads the header of a large layer."""
+        start = self._reader.position
+        try:
+            self._reader.expect(blob_name(content.digest), content.layer.size)
+        except DamagedHeader:
+            self._damaged(self._bad_header(content, start))
+        except MissingEntry:
+            if not self._reader.follow(BLOCK + 1):  # the volume ends here
+                raise
+            self._damaged(self._bad_header(content, start))
 
     def _copy(self, content: Content, blob: Blob, pool: ThreadPoolExecutor) -> None:
         """Each chunk is hashed on a thread of the pool while it is written on this one."""
-        hashed = hashlib.sha256()
+        hashed, start = hashlib.sha256(), self._reader.position
         work: list[Future[None]] = []
         left = content.layer.size
         while left:
@@ -210,15 +250,35 @@ class ContentReader:
             self._progress.advance(len(chunk), content.name)
         wait(work)
         if digests.PREFIX + hashed.hexdigest() != content.digest:
-            raise self._fault(content)
+            raise self._fault(content, start)
 
-    def _fault(self, content: Content) -> DamagedBlob:
+    def _fault(self, content: Content, start: int) -> DamagedBlob:
+        """The refusal of a layer whose data begin at `start` of the volume (of a sealed one: of
+        the volume when opened)."""
+        layer, size = content.layer, content.layer.size
+        last = content.offset + size - 1
+        within = f" in bytes {content.offset} to {last}" if layer.parts > 1 else ""
         return DamagedBlob(
-            f"{self._reader.label}: {content.name} is damaged:"
-            f" its bytes do not hash to {content.digest}",
+            f"{self._reader.label}: {content.path} is damaged{within}:"
+            f" {size} bytes at {start} of the volume do not hash to {content.digest}",
             volume=self._reader.label,
             entry=content.name,
+            path=content.path,
             digest=content.digest,
+            offset=start,
+            length=size,
+            file_offset=content.offset if layer.parts > 1 else None,
+        )
+
+    def _bad_header(self, content: Content, start: int) -> DamagedHeader:
+        return DamagedHeader(
+            f"{self._reader.label}: the header of {content.name} is damaged:"
+            f" {BLOCK} bytes at {start} of the volume",
+            volume=self._reader.label,
+            entry=content.name,
+            path=content.path,
+            offset=start,
+            length=BLOCK,
         )
 
 

@@ -66,11 +66,17 @@ class Content:
     layer: Layer
     digest: str
     file_digest: str
+    offset: int = 0  # bytes into its file; not 0 only for parts
 
     @property
     def name(self) -> str:
         """How errors and progress name it: its path in the bundle."""
         return f"{self.folder}/{self.layer.title}" if self.folder else self.layer.title
+
+    @property
+    def path(self) -> str:
+        """The file it belongs to, as it is served."""
+        return f"{self.folder}/{self.layer.path}" if self.folder else self.layer.path
 
 
 class TrustedHead:
@@ -193,7 +199,11 @@ class TrustedHead:
             raise InconsistentBundle(f"{what} is not one file named as its title")
         is_file = kind == layout.ARTIFACT_TYPES["file"]
         folder = title.rpartition("/")[0] if is_file else title
-        self.contents.extend(Content(title, folder, *layer) for layer in layers)
+        for layer, digest, whole in layers:
+            # Parts follow one another, also from one manifest to the next: check 8.
+            last = self.contents[-1] if layer.part > 1 and self.contents else None
+            offset = last.offset + last.layer.size if last else 0
+            self.contents.append(Content(title, folder, layer, digest, whole, offset))
 
     def _check_sizes(self) -> None:
         """A blob is read once, however many layers name it: they must agree on its size."""

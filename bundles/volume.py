@@ -80,6 +80,10 @@ class TrailingData(BadVolume):
     code = "trailing-data"
 
 
+class DamagedHeader(BadVolume):
+    """The header of an entry was changed: its own checksum says so."""
+
+
 class MissingEntry(BadVolume):
     """An entry that the statement promises is not where it must be."""
 
@@ -129,13 +133,21 @@ class Reader:
         self.label = label
         self._source = source
         self._held = b""  # read ahead, and not yet taken
+        self.position = 0  # bytes of the volume taken so far
         self._seen: set[str] = set()
         self._mtime: int | None = None  # of all entries, taken from the first
 
     def available(self, count: int) -> bytes:
         """The next `count` bytes, or what is left of them."""
         held, self._held = self._held[:count], self._held[count:]
-        return held + self._source.read(count - len(held)) if held else self._source.read(count)
+        data = held + self._source.read(count - len(held)) if held else self._source.read(count)
+        self.position += len(data)
+        return data
+
+    def follow(self, count: int) -> bool:
+        """Whether at least `count` bytes follow; takes none."""
+        self._held += self._source.read(max(count - len(self._held), 0))
+        return len(self._held) >= count
 
     def exactly(self, count: int, entry: str) -> bytes:
         """The next `count` bytes, which belong to `entry`."""
@@ -189,6 +201,7 @@ class Reader:
         """As `next_small`, or None when another entry comes next."""
         block = self.exactly(BLOCK, wanted)
         self._held = block
+        self.position -= BLOCK
         if block[:100].rstrip(b"\0") != wanted.encode():
             return None
         return self.next_small(wanted, limit)
@@ -238,7 +251,7 @@ class Reader:
         if not any(block):
             return refusal(MissingEntry, f"ends where {promised} must come")
         if _checksum(block) != _octal(block[148:156]):
-            return refusal(BadVolume, f"the header where {promised} must come is damaged")
+            return refusal(DamagedHeader, f"the header where {promised} must come is damaged")
         if kind in _LINKS:
             return refusal(LinkEntry, f"{name!r} is {_LINKS[kind]}; volumes hold no links")
         if kind in _DEVICES:

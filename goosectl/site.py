@@ -53,14 +53,14 @@ def policy(of: Store, overrides: frozenset[str]) -> Policy:
     """What the site accepts now, less what a person overruled."""
     from bundles.policy import Policy
 
-    return Policy(datetime.now(UTC), _site_id, of.refs().sequences, overrides)
+    return Policy(datetime.now(UTC), site_id, of.refs().sequences, overrides)
 
 
 def lenient_policy() -> Policy:
     """Refuses nothing that an import would, but remarks on it."""
     from bundles.policy import OVERRIDABLE, Policy
 
-    return Policy(datetime.now(UTC), _site_id, None, frozenset(OVERRIDABLE))
+    return Policy(datetime.now(UTC), site_id, None, frozenset(OVERRIDABLE))
 
 
 def identities(paths: Sequence[Path] | None) -> list[Identity]:
@@ -80,7 +80,7 @@ def downloads() -> Downloads:
     return Downloads(cache / "goose" / "downloads")
 
 
-def _site_id() -> str | None:
+def site_id() -> str | None:
     """The name of the `Site` among the infra profiles."""
     from goosed_daemon import infra
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from goosectl import output, site
+from goosectl.bundle import asking
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
 
@@ -47,12 +48,13 @@ def inspect(
 
 
 @app.command()
-def verify(paths: Paths, identity: Identities = None) -> None:
+def verify(paths: Paths, identity: Identities = None, request: asking.Request = None) -> None:
     """Check signatures and every byte.
 
-    Names each file that is damaged, and changes nothing.
+    Names each file that is damaged and where, in the volume and in the file. With --request also
+    writes what its builder needs to know for a repair bundle of just that.
 
-    Example: goosectl bundle verify /media/courier
+    Example: goosectl bundle verify /media/courier --request repair.json
     """
     from bundles.check import check_volumes
 
@@ -64,6 +66,8 @@ def verify(paths: Paths, identity: Identities = None) -> None:
         out.progress(),
         site.identities(identity),
     )
+    if request is not None and checked.faults:
+        asking.write(request, checked.request(asking.site_id()))
     checked.raise_faults()
     text = [told.summary(checked.statement), f"signed by {', '.join(checked.signers)}: good"]
     text.append(f"{len(checked.volumes)} of {len(checked.statement.volumes)} volumes read: good")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from goosectl import operator, output, site, sizes
+from goosectl.bundle import asking
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
+
+if TYPE_CHECKING:
+    from bundles.statement import Statement
+    from bundles.verify import Content
 
 
 @app.command("import")
@@ -19,24 +25,32 @@ def import_(
         typer.Option(metavar="CODE", help="Overrule a refusal by its code; it is recorded."),
     ] = None,
     identity: Identities = None,
+    request: asking.Request = None,
 ) -> None:
     """Verify volumes and store what they hold.
 
     Volumes come in any order, in one call or several. Interrupted, run it again: it goes on.
-    What was served before is served until the last byte is safe.
+    What was served before is served until the last byte is safe. Of damaged volumes what is good
+    is kept; --request writes what is still to come, for a repair bundle of just that.
 
     Example: goosectl bundle import /media/courier
     """
     from bundles.ingest import import_volumes
     from bundles.policy import check_overrides
+    from bundles.repair_request import of_layers
     from goosed_daemon import audit
 
     out = output.get()
     overrides = check_overrides(allow or [])
     authority, store = site.trust_root(), site.store()
     policy = site.policy(store, overrides)
+
+    def lacking(said: Statement, layers: Sequence[Content]) -> None:
+        if request is not None:
+            asking.write(request, of_layers(said, layers, asking.site_id()))
+
     done = import_volumes(
-        paths, store, authority, policy, out.progress(), site.identities(identity)
+        paths, store, authority, policy, out.progress(), site.identities(identity), lacking
     )
     said = done.statement
     if done.overruled:

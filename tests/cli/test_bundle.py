@@ -247,3 +247,46 @@ def test_store_ls(person: Person) -> None:
     (file,) = person.json("store", "ls", "base@1.0.0")["items"]
     assert (file["path"], file["size"], file["mode"]) == ("os/motd", 17, "0644")
     assert "os/motd" in person.ok("store", "ls", "base")
+
+
+def damaged(person: Person) -> Path:
+    """A volume of version 1.0.0 with a byte of os/motd changed."""
+    volume = Path(person.build()["files"][0])
+    data = volume.read_bytes()
+    at = data.rindex(b"welcome")
+    volume.write_bytes(data[:at] + b"W" + data[at + 1 :])
+    return volume
+
+
+@pytest.mark.parametrize("verb", ["verify", "import"])
+def test_damage_is_named_and_asked_for(person: Person, verb: str) -> None:
+    volume = damaged(person)
+    code, out, err = person.run("bundle", verb, str(volume), "--request", "repair.json")
+    assert (code, out) == (1, "")
+    assert "os/motd is damaged: 8 bytes at " in err
+    assert "wrote repair.json: it asks for 1 blobs of base 1.0.0" in err
+    request = json.loads(Path("repair.json").read_bytes())
+    assert [layer["size"] for layer in request["layers"]] == [8]
+    code, out, err = person.run("bundle", verb, str(volume), "--request", "repair.json", "--json")
+    told = json.loads(err)
+    assert (code, out, told["code"]) == (1, "", "damaged-blob")
+    assert told["details"]["path"] == "os/motd"
+    assert volume.read_bytes()[told["details"]["offset"] :].startswith(b"Welcome")
+
+
+def test_no_request_where_nothing_is_damaged(person: Person) -> None:
+    person.build()
+    for verb in ("verify", "import"):
+        person.ok("bundle", verb, "media-1.0.0", "--request", "repair.json")
+    assert not Path("repair.json").exists()
+
+
+def test_a_request_for_volumes_that_will_not_come(person: Person) -> None:
+    large = bytes(range(251)) * 4000
+    for n in range(3):
+        (person.folder / f"content/{n}").write_bytes(large + bytes([n]))
+    built = person.build("1.0.0", "any", "--volume-size", "1200kB")
+    last = [path for path in built["files"] if path.endswith(".tar")][-1]
+    done = person.json("bundle", "import", last, "--request", "repair.json")
+    assert done["state"] == "incomplete"
+    assert len(json.loads(Path("repair.json").read_bytes())["layers"]) == len(done["missing"])

@@ -1,0 +1,42 @@
+"""Writing down what to ask a builder for: `--request` of `bundle verify` and `bundle import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bundles.errors import GooseError
+from goosectl import output, site
+
+if TYPE_CHECKING:
+    from bundles.repair_request import RepairRequest
+
+Request = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Write what is damaged or missing to FILE, for `bundle repair`."
+    ),
+]
+
+
+def site_id() -> str | None:
+    """The site's id, None where it has none or its profiles are broken: media are checked on
+    other machines too, and on bad days."""
+    try:
+        return site.site_id()
+    except GooseError:
+        return None
+
+
+def write(path: Path, request: RepairRequest) -> None:
+    """Puts `request` at `path` and says what to do with it."""
+    from bundles.store import durable
+
+    durable.replace_file(path, request.encode())
+    count = len(request.documents) + len(request.layers)
+    output.get().note(
+        f"wrote {path}: it asks for {count} blobs of {request.name} {request.version};"
+        " its builder answers it with `goosectl bundle repair`"
+    )
