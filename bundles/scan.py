@@ -145,8 +145,8 @@ class ContentReader:
                         self._settle(waiting, 0)
                         self._large(batch[0], pool)
                     else:
-                        start = self._reader.position
-                        work = pool.submit(self._check, batch, self._take(batch), start)
+                        start, last = self._reader.position, batch[-1] is contents[-1]
+                        work = pool.submit(self._check, batch, self._take(batch), start, last)
                         waiting.append((batch, work))
                         self._settle(waiting, _AHEAD)
             finally:
@@ -173,10 +173,10 @@ class ContentReader:
         return memoryview(data)
 
     def _check(
-        self, batch: Sequence[Content], data: memoryview, start: int
+        self, batch: Sequence[Content], data: memoryview, start: int, last: bool
     ) -> tuple[int, list[Fault]]:
-        """Checks and stores a batch of small layers, which begins at `start` of the volume; runs
-        on a thread of the pool.
+        """Checks and stores a batch of small layers, which begins at `start` of the volume, the
+        last batch or not; runs on a thread of the pool.
 
         Returns the bytes stored, and what is damaged.
         """
@@ -186,7 +186,9 @@ class ContentReader:
             size, digest = content.layer.size, content.digest
             try:
                 self._reader.check_header(bytes(data[at : at + BLOCK]), blob_name(digest), size)
-            except (DamagedHeader, MissingEntry):  # not the end: all of the batch is here
+            except (DamagedHeader, MissingEntry) as fault:
+                if isinstance(fault, MissingEntry) and last and not any(data[at:]):
+                    raise  # it is the end of the volume that stands there
                 faults.append(self._bad_header(content, start + at))
             blob = data[at + BLOCK : at + BLOCK + size]
             end = at + stored(size)
