@@ -159,30 +159,44 @@ class TrustRoot:
         when too few count. Raises `SignatureMalformed`, `WrongNamespace`, `SignatureInvalid`,
         `UnknownSigner`, `SignerNotAllowed`, `SignerNotValidNow` or `TooFewSignatures`.
         """
+        counted, doubts = self.tally(message, signatures, namespace, at)
+        self._check_count(counted, doubts, namespace)  # T5
+        return counted
+
+    def tally(
+        self, message: bytes, signatures: Sequence[bytes], namespace: str, at: datetime
+    ) -> tuple[tuple[TrustedSigner, ...], Mapping[str, GooseError]]:
+        """The signers that count (T1 to T4), however few, and by name or fingerprint why others
+        do not. Raises `SignatureMalformed`, `WrongNamespace` or `SignatureInvalid`, with the
+        number of the signature, from 1, in `details`."""
         named = {signer.key: signer for signer in self.signers}
         counted: set[str] = set()
         doubts: dict[str, GooseError] = {}
-        for armored in signatures:
+        for number, armored in enumerate(signatures, 1):
             try:
                 signature = sshsig.parse(armored)  # T1
                 signer = named.get(signature.key)
                 stranger = signature.key.fingerprint
+                if signer is not None:
+                    signature.check(message, namespace)  # T3
             except UnsupportedKey as error:  # well formed; no root can name such a key
                 signer, stranger = None, str(error.details["fingerprint"])
+            except GooseError as error:
+                error.details["signature"] = number
+                raise
             if signer is None:  # T2
                 doubts[stranger] = UnknownSigner(f"{stranger} is not a signer of the trust root")
-                continue
-            signature.check(message, namespace)  # T3
-            doubt = signer.why_not(namespace, at)  # T4
-            if doubt is None:
-                counted.add(signer.name)
-            else:
+            elif doubt := signer.why_not(namespace, at):  # T4
                 doubts[signer.name] = doubt
-        self._check_count(counted, doubts, namespace)  # T5
-        return tuple(signer for signer in self.signers if signer.name in counted)
+            else:
+                counted.add(signer.name)
+        return tuple(signer for signer in self.signers if signer.name in counted), doubts
 
     def _check_count(
-        self, counted: set[str], doubts: Mapping[str, GooseError], namespace: str
+        self,
+        counted: Sequence[TrustedSigner],
+        doubts: Mapping[str, GooseError],
+        namespace: str,
     ) -> None:
         needed = self.threshold_for(namespace)
         if len(counted) >= needed:
@@ -192,12 +206,13 @@ class TrustRoot:
         if not counted and len(kinds) == 1:
             (kind,) = kinds
             raise kind(reasons, signers=list(doubts), needed=needed)
-        have = ", ".join(sorted(counted)) or "no signer that counts"
+        names = [signer.name for signer in counted]
         may = sum(namespace in signer.namespaces for signer in self.signers)
         raise TooFewSignatures(
-            f"signed by {have}; the trust root asks for {needed} of {may} signers"
+            f"signed by {', '.join(names) or 'no signer that counts'};"
+            f" the trust root asks for {needed} of {may} signers"
             + (f" ({reasons})" if reasons else ""),
-            counted=sorted(counted),
+            counted=names,
             needed=needed,
         )
 

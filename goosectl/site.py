@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bundles.sources.url import Downloads
     from bundles.store import Store
     from bundles.trust import TrustedSigner, TrustRoot
+    from bundles.truststore import TrustStore
     from bundles.verify import Authority
 
 
@@ -31,11 +32,16 @@ def store() -> Store:
     return open_store(home().store)
 
 
-def trust_root() -> TrustRoot:
-    """The site's trust root. Raises `NoTrustRoot`."""
+def trust_store() -> TrustStore:
+    """The site's trust roots."""
     from bundles.truststore import TrustStore
 
-    return TrustStore(home().trust).root()
+    return TrustStore(home().trust)
+
+
+def trust_root() -> TrustRoot:
+    """The site's trust root. Raises `NoTrustRoot`."""
+    return trust_store().root()
 
 
 def authority_or_any() -> tuple[Authority, bool]:
