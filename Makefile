@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
+SECONDS ?= 60
 VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-stack tidy constraints generated lint bench parts clean
+.PHONY: help quickstart test test-stack fuzz tidy constraints generated lint bench parts clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ test: $(READY) ## Run all tests; as root, install the real parts they need first
 
 test-stack: ## Run the tests that need the large servers (there are none yet)
 	@echo "There is no stack yet: every test is in \`make test\`."
+
+fuzz: $(READY) ## Fuzz every parser of outside input, SECONDS=60 each
+	@python -m tests.fuzz --seconds $(SECONDS)
 
 tidy: constraints generated ## Renew pins, sort, format, regenerate what is generated
 	@ruff check --fix --quiet .

@@ -1,0 +1,69 @@
+"""Writes the first inputs of tests/fuzz/corpus, from the vectors and from documents made here.
+
+python -m tests.fuzz.seeds
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bundles import keys, trust
+from tests.fuzz.__main__ import CORPUS
+from tests.vectors.forge import Key
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "bundles"
+KINDS = {
+    "oci-layout": "canonical",
+    "index.json": "layout-index",
+    "goose/statement.json": "statement",
+}
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """A target and an input of it."""
+    for volume in sorted((VECTORS / "volumes").glob("accept-*.goose.tar")):
+        yield "volume", volume.read_bytes()
+        with tarfile.open(volume) as archive:
+            for info in archive:
+                file = archive.extractfile(info)
+                data = file.read() if file else b""
+                kind = KINDS.get(info.name, "signature" if ".sig." in info.name else "")
+                if b'"manifests"' in data and not kind:
+                    kind = "index"
+                elif b'"layers"' in data and not kind:
+                    kind = "manifest"
+                if kind:
+                    yield kind, data
+    for name in ("release", "second"):
+        yield "public-key", f"{Key(name).openssh} {name}\n".encode()
+    pairs = [(keys.parse_public(Key(name).openssh)[0], name) for name in ("release", "second")]
+    yield "trust-root", trust.first(pairs[:1], 1).render()
+    yield "trust-root", trust.first(pairs, 2).render()
+    for path in (*EXAMPLES.glob("*.yaml"), VECTORS / "v1-open" / "v1-open.yaml"):
+        yield "recipe", path.read_bytes()
+    yield (
+        "lock",
+        b'{"apiVersion": "goose/v1", "kind": "Lock", "created": "2026-11-24T00:00:00Z",'
+        b' "inputs": [{"url": "https://example.org/a", "digest": "sha256:' + b"0" * 64 + b'",'
+        b' "size": 4}]}',
+    )
+    yield (
+        "repair-request",
+        b'{"documents":[],"format":1,"layers":[{"digest":"sha256:' + b"0" * 64 + b'","size":4}],'
+        b'"name":"vector","root":"sha256:' + b"0" * 64 + b'","site":null,"version":"1.0.0"}',
+    )
+
+
+def main() -> None:
+    for target, data in seeds():
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What is fuzzed: every parser of what comes from outside, each as a function of bytes.
+
+A target lets nothing out but `GooseError`; and what a parser of signed documents takes must be
+written again to the very same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from bundles import canonical, keys, layout, lock, recipe, repair_request, sshsig, statement, trust
+from bundles import digest as digests
+from bundles.errors import GooseError
+from bundles.policy import Policy
+from bundles.progress import SILENT
+from bundles.scan import ContentReader, read_head, shares
+from bundles.sshsig import Signature
+from bundles.trust import TrustedSigner
+from bundles.verify import TrustedHead
+from bundles.volume import Reader
+
+_NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class Anybody:
+    """An authority that believes every well-formed signature, or the fuzzer would stop there."""
+
+    def authorise(
+        self, message: bytes, signatures: Sequence[bytes], namespace: str, at: datetime
+    ) -> tuple[TrustedSigner, ...]:
+        for armored in signatures:
+            sshsig.parse(armored)
+        return ()
+
+
+def volume(data: bytes) -> None:
+    """A whole volume, as an import reads it."""
+    reader = Reader(io.BytesIO(data), "V")
+    head = TrustedHead(Anybody(), Policy(_NOW, lambda: "site-a"), "V")
+    read_head(reader, head)
+    share = shares(head)[head.volume - 1]
+    ContentReader(reader, Nowhere(), SILENT, _stop).read(share)
+
+
+class Nowhere:
+    """A sink that keeps nothing."""
+
+    def has(self, digest: str, size: int) -> bool:
+        return False
+
+    def put(self, digest: str, data: memoryview) -> None:
+        pass
+
+    def create(self, digest: str) -> Self:
+        return self
+
+    def write(self, data: memoryview) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _stop(fault: GooseError) -> None:
+    raise fault
+
+
+def statement_(data: bytes) -> None:
+    """A statement."""
+    assert statement.read(data, "S").encode() == data
+
+
+def index(data: bytes) -> None:
+    """An index of documents."""
+    assert layout.encode_index(*layout.read_index(data, "I")) == data
+
+
+def manifest(data: bytes) -> None:
+    """A manifest of layers, and the parts of its files."""
+    kind, title, layers = layout.read_manifest(data, "M")
+    texts = [layer.encode(digest, whole) for layer, digest, whole in layers]
+    assert layout.encode_manifest(kind, title, texts) == data
+    layout.check_parts(layers, "M")
+
+
+def layout_index(data: bytes) -> None:
+    """``index.json`` of a volume."""
+    number, count = layout.read_volume_number(data, "L")
+    assert 1 <= number <= count
+
+
+def signature(data: bytes) -> None:
+    """An armored SSH signature."""
+    found = sshsig.parse(data)
+    assert isinstance(found, Signature) and sshsig.parse(data) == found
+
+
+def public_key(data: bytes) -> None:
+    """A .pub file: the line that an allowed_signers file has behind its options."""
+    with _file(data) as path:
+        key, comment = keys.load_public(path)
+    assert keys.parse_public(f"{key.openssh} {comment}") == (key, comment)
+
+
+def trust_root(data: bytes) -> None:
+    """A trust root, and the allowed_signers that it is rendered to."""
+    root = trust.read(data, "T")
+    assert root.render() == data
+    lines = [line for line in root.allowed_signers().splitlines() if not line.startswith("#")]
+    assert len(lines) == len(root.signers)
+    for line, signer in zip(lines, root.signers, strict=True):
+        assert line.startswith(signer.name + " ") and line.endswith(signer.key.openssh)
+
+
+def recipe_(data: bytes) -> None:
+    """A recipe."""
+    with _file(data) as path:
+        recipe.draft(recipe.load(path), None, None).encode()
+
+
+def lock_(data: bytes) -> None:
+    """A lock."""
+    with _file(data) as path:
+        found = lock.read(path)
+    assert found is not None
+    for pin in found.pins:
+        digests.check(pin.digest, "K")
+
+
+def request(data: bytes) -> None:
+    """A repair request."""
+    assert repair_request.read(data, "R").encode() == data
+
+
+def json_(data: bytes) -> None:
+    """Canonical JSON."""
+    assert canonical.dumps(canonical.loads(data, "J")) == data
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "canonical": json_,
+    "index": index,
+    "layout-index": layout_index,
+    "lock": lock_,
+    "manifest": manifest,
+    "public-key": public_key,
+    "recipe": recipe_,
+    "repair-request": request,
+    "signature": signature,
+    "statement": statement_,
+    "trust-root": trust_root,
+    "volume": volume,
+}
+
+
+def judge(name: str, data: bytes) -> bool:
+    """Whether target `name` takes `data`. Whatever else than a refusal it raises is a finding."""
+    try:
+        TARGETS[name](data)
+    except GooseError as refusal:
+        return not (refusal.code and refusal.message)
+    return True
+
+
+@contextmanager
+def _file(data: bytes) -> Iterator[Path]:
+    """A file of these bytes, in memory where that is possible."""
+    with tempfile.NamedTemporaryFile(dir=_memory()) as file:
+        file.write(data)
+        file.flush()
+        yield Path(file.name)
+
+
+def _memory() -> str | None:
+    memory = "/dev/shm"  # noqa: S108 - only the fuzzer's own random names
+    return memory if Path(memory).is_dir() else None
