@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from bundles import gather, layout, sshsig
-from bundles.gather import Large, Small, changed
+from bundles import layout, sshsig
+from bundles.found import Found
+from bundles.gather import Large, changed
 from bundles.keys import Signer
 from bundles.plan import (
     STATEMENT_NAME,
@@ -24,24 +25,6 @@ from bundles.seal import Recipient, SealedWriter
 from bundles.statement import parse_time
 from bundles.volume import END, MAX_TIME, blob_name, header, padding
 from bundles.writer import VolumeWriter, encode_head
-
-
-class Found:
-    """The digests of layers, as they become known."""
-
-    def __init__(self) -> None:
-        self.digests: list[str] = []
-        self.seen = {layout.EMPTY_DIGEST}
-        self.wholes: dict[int, str] = {}  # digest of the file, by the number of each of its parts
-
-    def add(self, piece: Piece, digest: str, item: Small | Large) -> None:
-        """The next layer has this digest."""
-        self.digests.append(digest)
-        self.seen.add(digest)
-        layer = piece.layer
-        if isinstance(item, Large) and layer.part == layer.parts > 1:
-            last = len(self.digests)
-            self.wholes.update(dict.fromkeys(range(last - layer.parts, last), item.file_digest))
 
 
 class Assembly:
@@ -73,8 +56,8 @@ class Assembly:
             for k, path in enumerate(paths, 1)
         ]
         self._progress.start("building", self._plan.statement.totals.bytes)
-        found = Found()
-        items = gather.read(self._plan.pieces, self._pool)
+        found = Found(self._plan)
+        items = found.content(self._pool)
         for writer, pieces in zip(writers, self._shares(), strict=True):
             for piece in pieces:
                 item = next(items)
@@ -95,10 +78,8 @@ class Assembly:
         content is hashed first, then read again, hashed again and sealed, two volumes at a time.
         """
         self._progress.start("hashing", self._plan.statement.totals.bytes)
-        found = Found()
-        for piece, item in zip(
-            self._plan.pieces, gather.read(self._plan.pieces, self._pool), strict=True
-        ):
+        found = Found(self._plan)
+        for piece, item in zip(self._plan.pieces, found.content(self._pool), strict=True):
             if isinstance(item, Large):
                 for _ in item.chunks():
                     pass
@@ -110,7 +91,7 @@ class Assembly:
         self._progress.start("sealing", self._plan.statement.totals.bytes)
         with ThreadPoolExecutor(2) as sealing:
             work = [
-                sealing.submit(writer.seal, self._stream(head, share), recipients)
+                sealing.submit(writer.seal, self._stream(head, share, found), recipients)
                 for writer, head, share in zip(writers, heads, self._stored(found), strict=True)
             ]
             hashes = [future.result() for future in work]
@@ -137,12 +118,12 @@ class Assembly:
             yield share
 
     def _stream(
-        self, head: Sequence[tuple[str, bytes]], share: Sequence[tuple[Piece, str]]
+        self, head: Sequence[tuple[str, bytes]], share: Sequence[tuple[Piece, str]], found: Found
     ) -> Iterator[bytes | memoryview]:
         """A volume from front to back. Raises `SourceFault` when a file is no longer what was
         hashed."""
         yield encode_head(head, self._mtime)
-        items = gather.read([piece for piece, _ in share], self._pool)
+        items = found.again(share, self._pool)
         for (piece, digest), item in zip(share, items, strict=True):
             size = piece.layer.size
             yield header(blob_name(digest), size, self._mtime)
@@ -158,7 +139,7 @@ class Assembly:
 
     def _heads(self, found: Found) -> Iterator[list[tuple[str, bytes]]]:
         """The head of each volume, signed: the digests in `found` are final."""
-        documents = self._plan.documents(found.digests, found.wholes)
+        documents = found.documents()
         for digest, _ in documents.entries[:-1]:
             if digest in found.seen:
                 raise ContentConflict(

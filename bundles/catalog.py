@@ -91,7 +91,7 @@ def read_files(store: Store, root: str) -> dict[str, StoredFile]:
         for group in layout.files(_layers(store, artifact)):
             first, _, whole = group[0]
             path = f"{artifact.title}/{first.path}"
-            if artifact.artifact_type == layout.ARTIFACT_TYPES["file"]:
+            if layout.holds_one_file(artifact.artifact_type):
                 path = str(artifact.title)
             found[path] = StoredFile(
                 path=path,

@@ -31,6 +31,8 @@ EMPTY_DIGEST = digests.of(EMPTY)
 ARTIFACT_TYPES = {
     "file": "application/vnd.goose.file.v1",
     "tree": "application/vnd.goose.tree.v1",
+    "sbom": "application/vnd.cyclonedx+json",
+    "provenance": "application/vnd.in-toto+json",
 }
 BUNDLE_TYPE = "application/vnd.goose.bundle.v1"
 
@@ -50,6 +52,11 @@ _REF = re.compile(
     r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*"
 )
 _PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
+
+
+def holds_one_file(artifact_type: str) -> bool:
+    """Whether an artifact's title is the path of its one file, not of a folder."""
+    return artifact_type != ARTIFACT_TYPES["tree"]
 
 
 @dataclass(frozen=True, slots=True)

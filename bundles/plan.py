@@ -7,14 +7,15 @@ in the head last. Nothing here does I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from bundles import digest as digests
 from bundles import layout, paths, volume
 from bundles.errors import GooseError
 from bundles.layout import Descriptor, Layer
-from bundles.sources.artifact import Artifact, SourceFile
+from bundles.sources.artifact import Artifact, Known, SourceFile
 from bundles.statement import Statement, Totals
 
 STATEMENT_NAME = "goose/statement.json"
@@ -54,6 +55,15 @@ class Piece:
     layer: Layer
     location: str  # a file
     offset: int  # bytes into it
+    make: Callable[[Known], bytes] | None = None  # instead of the file
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The documents of one artifact, and what the root refers to."""
+
+    descriptor: Descriptor
+    entries: tuple[tuple[str, bytes], ...]  # digest, bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,16 @@ class Plan:
             self._part_size = min(layout.MAX_PART, _aligned(volume_size // 2))
         self.artifacts = tuple(artifacts)
         self.pieces = tuple(self._cut())
+        counts = (sum(map(self._parts, artifact.files)) for artifact in artifacts)
+        self._bounds = (0, *accumulate(counts))  # of the artifacts' shares of the pieces
         self.statement = draft
         self.statement = self._statement((len(self.pieces),))
         if volume_size is not None:
             self.statement = self._statement(self._split(volume_size))
 
     def _statement(self, volumes: tuple[int, ...]) -> Statement:
-        documents = self.documents([digests.PLACEHOLDER] * len(self.pieces), {})
+        digests_to_come = [digests.PLACEHOLDER] * len(self.pieces)
+        documents = self.documents(self.described(digests_to_come, {}))
         sizes = [len(data) for _, data in documents.entries]
         totals = Totals(
             artifacts=len(self.artifacts),
@@ -109,7 +122,7 @@ class Plan:
 
     def _parts(self, file: SourceFile) -> int:
         """How many layers a file takes; an empty one takes one too."""
-        return max(1, -(-file.size // self._part_size))
+        return 1 if file.make else max(1, -(-file.size // self._part_size))
 
     def _cut(self) -> Iterator[Piece]:
         for artifact in self.artifacts:
@@ -117,33 +130,41 @@ class Plan:
                 parts = self._parts(file)
                 for part in range(parts):
                     offset = part * self._part_size
-                    size = min(self._part_size, file.size - offset)
+                    size = min(self._part_size, file.size - offset) if parts > 1 else file.size
                     layer = Layer(file.path, size, file.mode, part + 1, parts)
-                    yield Piece(layer, file.location, offset)
+                    yield Piece(layer, file.location, offset, file.make)
 
-    def documents(self, layer_digests: Sequence[str], wholes: dict[int, str]) -> Documents:
-        """The documents for layers with these digests.
+    def described(
+        self, layer_digests: Sequence[str], wholes: dict[int, str], done: Sequence[Described] = ()
+    ) -> list[Described]:
+        """The documents of each artifact whose layers all have a digest; `done` are those of the
+        first ones, known already.
 
         `wholes` gives the digest of the whole file for each layer that is a part.
         """
-        artifacts: list[Descriptor] = []
-        entries: list[tuple[str, bytes]] = []
-        at = 0
-        for artifact in self.artifacts:
-            count = sum(self._parts(file) for file in artifact.files)
+        found = list(done)
+        for number in range(len(found), len(self.artifacts)):
+            start, end = self._bounds[number : number + 2]
+            if end > len(layer_digests):
+                break
             texts = [
                 self.pieces[i].layer.encode(layer_digests[i], wholes.get(i, digests.PLACEHOLDER))
-                for i in range(at, at + count)
+                for i in range(start, end)
             ]
-            at += count
-            artifacts.append(_artifact(artifact, texts, entries))
-        root = layout.encode_index(layout.BUNDLE_TYPE, self.statement.name, artifacts)
+            found.append(_described(self.artifacts[number], texts))
+        return found
+
+    def documents(self, artifacts: Sequence[Described]) -> Documents:
+        """All documents of the bundle with these `artifacts`. Raises `TooManyArtifacts`."""
+        descriptors = tuple(artifact.descriptor for artifact in artifacts)
+        root = layout.encode_index(layout.BUNDLE_TYPE, self.statement.name, descriptors)
         if len(root) > layout.MAX_DOCUMENT:
             raise TooManyArtifacts(f"{len(artifacts)} entries are too many for one bundle")
         descriptor = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, digests.of(root), len(root))
-        entries.insert(0, (descriptor.digest, root))
+        entries = [(descriptor.digest, root)]
+        entries += [entry for artifact in artifacts for entry in artifact.entries]
         entries.append((layout.EMPTY_DIGEST, layout.EMPTY))
-        return Documents(descriptor, tuple(artifacts), tuple(entries))
+        return Documents(descriptor, descriptors, tuple(entries))
 
     def head_size(self, number: int, statement: Statement | None = None) -> int:
         """Bytes of volume `number` before its first layer."""
@@ -194,10 +215,8 @@ class Plan:
         return tuple(counts)
 
 
-def _artifact(
-    artifact: Artifact, texts: Sequence[str], entries: list[tuple[str, bytes]]
-) -> Descriptor:
-    """Adds the documents of one artifact to `entries`; returns what the root refers to."""
+def _described(artifact: Artifact, texts: Sequence[str]) -> Described:
+    """The documents of `artifact`, whose layers are already encoded."""
     kind = layout.ARTIFACT_TYPES[artifact.kind]
     title = artifact.title
     frame = len(layout.encode_manifest(kind, title, ()))
@@ -212,16 +231,15 @@ def _artifact(
         group.append(text)
         length += need
     manifests.append(_manifest(kind, title, group))
+    entries = [(descriptor.digest, data) for descriptor, data in manifests]
+    descriptor = manifests[0][0]
     if len(manifests) > 1:
         # Without the title: oras takes a title for the name of a file, and wants names once.
         children = [replace(descriptor, title=None) for descriptor, _ in manifests]
         index = layout.encode_index(kind, title, children)
         descriptor = Descriptor(layout.INDEX_TYPE, kind, digests.of(index), len(index), title)
-        entries.append((descriptor.digest, index))
-    else:
-        descriptor = manifests[0][0]
-    entries.extend((d.digest, data) for d, data in manifests)
-    return descriptor
+        entries.insert(0, (descriptor.digest, index))
+    return Described(descriptor, tuple(entries))
 
 
 def _manifest(kind: str, title: str, texts: Sequence[str]) -> tuple[Descriptor, bytes]:
@@ -249,7 +267,7 @@ def _refuse_conflicts(artifacts: Sequence[Artifact]) -> None:
         titles.add(artifact.title)
         for file in artifact.files:
             path = artifact.title
-            if artifact.kind != "file":
+            if not layout.holds_one_file(layout.ARTIFACT_TYPES[artifact.kind]):
                 path += "/" + file.path
             if path in seen:
                 raise ContentConflict(

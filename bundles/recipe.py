@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from bundles import digest as digests
 from bundles import document, lock, paths, statement
 from bundles.canonical import MAX_INTEGER
 from bundles.errors import GooseError
@@ -21,6 +22,7 @@ from bundles.sources import Artifact, files, tree
 from bundles.sources.url import Downloads
 from bundles.statement import Statement, Totals
 
+RESERVED = "goose"  # the folder of what a builder adds: SBOM and provenance
 _NUMBERS = re.compile(r"(\d{1,4})\.(\d{1,6})(?:\.(\d{1,6}))?")
 
 
@@ -38,11 +40,14 @@ class UnreadableRecipe(GooseError):
     default_hint = "`goosectl bundle init RECIPE` writes one to start from"
 
 
-def _plain_path(text: str) -> str:
+def _title(text: str) -> str:
     try:
-        return paths.check_path(text, "as")
+        paths.check_path(text, "as")
     except paths.BadLayout as error:
         raise ValueError(error.message.removeprefix("as: ")) from error
+    if text.split("/")[0] == RESERVED:
+        raise ValueError(f"{RESERVED!r} and what is below it belong to the builder")
+    return text
 
 
 def _matching(form: re.Pattern[str], what: str) -> AfterValidator:
@@ -86,7 +91,7 @@ class Entry(BaseModel):
     url: Annotated[str, AfterValidator(_http)] | None = Field(
         None, description="A file fetched over HTTP, pinned by the lock."
     )
-    title: Annotated[str, AfterValidator(_plain_path)] = Field(
+    title: Annotated[str, AfterValidator(_title)] = Field(
         alias="as", description="The path under which it is served."
     )
     links: Literal["follow", "skip"] = Field(
@@ -127,8 +132,14 @@ class Recipe(BaseModel):
 
 def load(path: Path) -> Recipe:
     """The recipe at `path`. Raises `UnreadableRecipe` or `document.InvalidDocument`."""
+    return load_with_digest(path)[0]
+
+
+def load_with_digest(path: Path) -> tuple[Recipe, str]:
+    """The recipe at `path` and the digest of its bytes. Raises as `load` does."""
     try:
-        text = path.read_text("utf-8")
+        data = path.read_bytes()
+        text = data.decode("utf-8")
     except OSError as error:
         raise UnreadableRecipe(f"{path}: {error.strerror}", file=str(path)) from error
     except UnicodeDecodeError as error:
@@ -138,7 +149,7 @@ def load(path: Path) -> Recipe:
         raise UnreadableRecipe(
             f"{path} holds {len(documents)} documents; a recipe is one", file=str(path)
         )
-    return document.validate(documents[0], Recipe)
+    return document.validate(documents[0], Recipe), digests.of(data)
 
 
 def draft(recipe: Recipe, pins: Lock | None, epoch: int | None) -> Statement:

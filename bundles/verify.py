@@ -195,9 +195,9 @@ class TrustedHead:
         if kind != descriptor.artifact_type or title != artifact or not layers:
             raise InconsistentBundle(f"{what} is not what its parent says")
         paths = {layer.path for layer, _, _ in layers}
-        if kind == layout.ARTIFACT_TYPES["file"] and paths != {title.rsplit("/", 1)[-1]}:
+        is_file = layout.holds_one_file(kind)
+        if is_file and paths != {title.rsplit("/", 1)[-1]}:
             raise InconsistentBundle(f"{what} is not one file named as its title")
-        is_file = kind == layout.ARTIFACT_TYPES["file"]
         folder = title.rpartition("/")[0] if is_file else title
         for layer, digest, whole in layers:
             # Parts follow one another, also from one manifest to the next: check 8.
@@ -226,7 +226,7 @@ class TrustedHead:
             layout.check_parts(group, f"{self._where}: {artifact.title}")
             for parts in layout.files(group):
                 path = f"{artifact.title}/{parts[0][0].path}"
-                if artifact.artifact_type == layout.ARTIFACT_TYPES["file"]:
+                if layout.holds_one_file(artifact.artifact_type):
                     path = str(artifact.title)
                 if path in served:
                     raise InconsistentBundle(f"{self._where}: {path!r} stands in the bundle twice")

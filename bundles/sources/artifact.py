@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bundles import paths
@@ -17,13 +18,26 @@ class SourceFault(GooseError):
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a bundle's content when one of its last files is made from it."""
+
+    files: Sequence[str]  # the digest of each file so far, in order
+    documents: Sequence[str]  # the digest of each artifact's document so far, in order
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One regular file to be bundled."""
+    """One file to be bundled: a regular file, or one that `make` makes of all before it.
+
+    What `make` returns has `size` bytes, whatever the digests it is given; so such a file is
+    planned as any other. It stands alone in its artifact, and only others like it follow.
+    """
 
     path: str  # within the artifact
     size: int  # bytes
     mode: int
     location: str  # where its bytes are
+    make: Callable[[Known], bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,12 +72,12 @@ def build(
     """Build a bundle and sign it.
 
     Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same
-    recipe, lock and inputs give the same bytes.
+    recipe, lock, inputs and goosectl give the same bytes.
 
     Example: goosectl bundle build bundle.yaml --key release --out media --to site-a.agepub
     """
     from bundles import build as builder
-    from bundles import keys, plan, seal
+    from bundles import keys, plan, provenance, seal
     from bundles import lock as locks
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
@@ -85,8 +85,9 @@ def build(
 
     report = output.get()
     progress = report.progress()
-    loaded = recipes.load(recipe)
+    loaded, digest = recipes.load_with_digest(recipe)
     pins = locks.read(locks.path_for(recipe))
+    most = sizes.parse(volume_size) if volume_size else None
     recipients = [seal.recipient(text) for text in to or []]
     signers = [keys.load_private(path, ask.passphrase_of) for path in key]
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
@@ -94,11 +95,12 @@ def build(
         raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")
     draft = recipes.draft(loaded, pins, int(epoch) if epoch else None)
     artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
+    artifacts.append(provenance.expand(loaded, digest, pins, draft, most, artifacts))
     planned = plan.Plan(
         artifacts,
         draft,
         [signature_length(signer.public, BUNDLE) for signer in signers],
-        sizes.parse(volume_size) if volume_size else None,
+        most,
     )
     built = builder.build(planned, signers, out, progress, recipients)
     files = [*built.volumes, built.volume_list, *built.signatures]
