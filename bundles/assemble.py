@@ -40,6 +40,7 @@ class Assembly:
         self._plan, self._signers, self._pool, self._progress = plan, signers, pool, progress
         self.statement = plan.statement
         self.message = b""
+        self._abandoned = False  # set by one thread, seen by others
         self._count = len(plan.statement.volumes)
         created = plan.statement.created
         moment = int(parse_time(created).timestamp()) if created else 0
@@ -58,16 +59,19 @@ class Assembly:
         self._progress.start("building", self._plan.statement.totals.bytes)
         found = Found(self._plan)
         items = found.content(self._pool)
-        for writer, pieces in zip(writers, self._shares(), strict=True):
+        for k, (writer, pieces) in enumerate(zip(writers, self._shares(), strict=True), 1):
+            self._progress.volume(writer.path.name, k, self._count)
             for piece in pieces:
                 item = next(items)
-                found.add(piece, writer.add(piece.layer.size, item, found.seen), item)
-                self._progress.advance(piece.layer.size, piece.layer.path)
+                found.add(piece, writer.add(piece.layer, item, found.seen, self._progress), item)
         self._progress.finish()
         for writer, head in zip(writers, self._heads(found), strict=True):
             writer.write_head(head)
         self._progress.start("writing out", sum(writer.position for writer in writers))
-        hashes = [writer.finish(self._progress) for writer in writers]
+        hashes = []
+        for k, writer in enumerate(writers, 1):
+            self._progress.volume(writer.path.name, k, self._count)
+            hashes.append(writer.finish(self._progress))
         self._progress.finish()
         return writers, hashes
 
@@ -81,20 +85,29 @@ class Assembly:
         found = Found(self._plan)
         for piece, item in zip(self._plan.pieces, found.content(self._pool), strict=True):
             if isinstance(item, Large):
-                for _ in item.chunks():
-                    pass
+                for chunk in item.chunks():
+                    self._progress.advance(len(chunk), piece.layer.path)
+            else:
+                self._progress.advance(len(item.data), piece.layer.path)
             found.add(piece, item.digest, item)
-            self._progress.advance(piece.layer.size, piece.layer.path)
         self._progress.finish()
         heads = list(self._heads(found))
         writers = [stack.enter_context(SealedWriter(path)) for path in paths]
-        self._progress.start("sealing", self._plan.statement.totals.bytes)
+        shares = list(self._stored(found))
+        self._progress.start("sealing", sum(p.layer.size for share in shares for p, _ in share))
         with ThreadPoolExecutor(2) as sealing:
             work = [
-                sealing.submit(writer.seal, self._stream(head, share, found), recipients)
-                for writer, head, share in zip(writers, heads, self._stored(found), strict=True)
+                sealing.submit(self._seal, k, writer, self._stream(head, share, found), recipients)
+                for k, (writer, head, share) in enumerate(
+                    zip(writers, heads, shares, strict=True), 1
+                )
             ]
-            hashes = [future.result() for future in work]
+            try:
+                hashes = [future.result() for future in work]
+            except BaseException:  # nobody waits for an hour to see Ctrl-C obeyed
+                self._abandoned = True
+                sealing.shutdown(wait=False, cancel_futures=True)
+                raise
         self._progress.finish()
         return writers, hashes
 
@@ -117,6 +130,16 @@ class Assembly:
                     share.append((piece, digest))
             yield share
 
+    def _seal(
+        self,
+        number: int,
+        writer: SealedWriter,
+        stream: Iterator[bytes | memoryview],
+        recipients: Sequence[Recipient],
+    ) -> str:
+        self._progress.volume(writer.path.name, number, self._count)
+        return writer.seal(stream, recipients)
+
     def _stream(
         self, head: Sequence[tuple[str, bytes]], share: Sequence[tuple[Piece, str]], found: Found
     ) -> Iterator[bytes | memoryview]:
@@ -127,14 +150,14 @@ class Assembly:
         for (piece, digest), item in zip(share, items, strict=True):
             size = piece.layer.size
             yield header(blob_name(digest), size, self._mtime)
-            if isinstance(item, Large):
-                yield from item.chunks()
-            else:
-                yield item.data
+            for chunk in item.chunks() if isinstance(item, Large) else (item.data,):
+                yield chunk
+                self._progress.advance(len(chunk), piece.layer.path)
+                if self._abandoned:
+                    raise InterruptedError("another volume cannot be sealed")
             if item.digest != digest:
                 raise changed(piece)
             yield bytes(padding(size))
-            self._progress.advance(size, piece.layer.path)
         yield END
 
     def _heads(self, found: Found) -> Iterator[list[tuple[str, bytes]]]:

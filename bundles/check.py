@@ -94,14 +94,15 @@ def check_volumes(
         promised = [stored[volume.head.volume - 1] for volume in volumes]
         progress.start("verifying", sum(c.layer.size for share in promised for c in share))
         ledger = _Ledger()
+        count = len(head.statement.volumes)
         for volume, share in zip(volumes, promised, strict=True):
+            progress.volume(volume.path.name, volume.head.volume, count)
             try:
                 ContentReader(volume.reader, ledger, progress, faults.append).read(share)
             except BadVolume as fault:
                 faults.append(fault)
         progress.finish()
         present = {volume.head.volume for volume in volumes}
-        count = len(head.statement.volumes)
         return Checked(
             statement=head.statement,
             signers=head.signers,

@@ -21,7 +21,7 @@ from bundles import seal
 from bundles.errors import GooseError, shown
 from bundles.faults import raise_any
 from bundles.policy import Policy
-from bundles.progress import Progress
+from bundles.progress import Preflight, Progress
 from bundles.scan import ContentReader, read_head, shares
 from bundles.seal import Identity, IdentityNeeded, OpenedVolume
 from bundles.statement import Statement, format_time
@@ -191,10 +191,11 @@ def import_volumes(
             for volume in volumes
             if volume.head.volume in waiting
         ]
-        _preflight(store, ingest, [share for _, share in new])
+        progress.preflight(_preflight(store, ingest, new))
         written = _store_documents(ingest, head)
         progress.start("importing", sum(c.layer.size for _, share in new for c in share))
         for volume, share in new:
+            progress.volume(volume.path.name, volume.head.volume, len(stored))
             contents = ContentReader(volume.reader, ingest, progress, faults.append)
             try:
                 contents.read(share)
@@ -222,11 +223,16 @@ def import_volumes(
         )
 
 
-def _preflight(store: Store, ingest: Ingest, wanted: Sequence[Sequence[Content]]) -> None:
-    """Refuses before the first byte is written when the store has no room for the rest."""
+def _preflight(
+    store: Store,
+    ingest: Ingest,
+    new: Sequence[tuple[OpenVolume, Sequence[Content]]],
+) -> Preflight:
+    """What the import of `new` volumes takes. Refuses before the first byte is written when the
+    store has no room for the rest."""
     need = sum(
         -(-content.layer.size // _FILE_BLOCK) * _FILE_BLOCK
-        for share in wanted
+        for _, share in new
         for content in share
         if not ingest.has(content.digest, content.layer.size)
     )
@@ -235,6 +241,8 @@ def _preflight(store: Store, ingest: Ingest, wanted: Sequence[Sequence[Content]]
         raise StoreFull(
             f"{store}: the import needs {need} bytes, {free} are free", needed=need, free=free
         )
+    size = sum(os.fstat(volume.file.fileno()).st_size for volume, _ in new)
+    return Preflight(len(new), size, need, free)
 
 
 def _store_documents(ingest: Ingest, head: TrustedHead) -> int:

@@ -179,7 +179,7 @@ class _Readable:
     def __init__(self, chunks: Iterator[bytes | memoryview]) -> None:
         self._chunks = chunks
         self._held = memoryview(b"")
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def read(self, count: int) -> bytes:
         try:
@@ -187,7 +187,7 @@ class _Readable:
                 self._held = memoryview(next(self._chunks))
         except StopIteration:
             return b""
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C too: pyrage would make a failed read of it
             self.error = error
             raise
         data = bytes(self._held[:count])

@@ -11,6 +11,7 @@ from typing import Self
 
 from bundles import digest as digests
 from bundles.gather import Large, Small
+from bundles.layout import Layer
 from bundles.progress import Progress
 from bundles.store import durable
 from bundles.volume import BLOCK, END, blob_name, header, padding
@@ -66,8 +67,9 @@ class VolumeWriter(PendingFile):
             self._flush.exception()
         super().__exit__()
 
-    def add(self, size: int, item: Small | Large, seen: set[str]) -> str:
+    def add(self, layer: Layer, item: Small | Large, seen: set[str], progress: Progress) -> str:
         """Writes one layer unless its digest is in `seen`; returns the digest."""
+        size = layer.size
         if isinstance(item, Small):
             if item.digest not in seen:
                 self._buffer += header(blob_name(item.digest), size, self._mtime)
@@ -75,12 +77,14 @@ class VolumeWriter(PendingFile):
                 self._buffer += bytes(padding(size))
                 if len(self._buffer) >= _BUFFER:
                     self._drain()
+            progress.advance(size, layer.path)
             return item.digest
         self._drain()
         at = self.position + BLOCK
         for chunk in item.chunks():
             self._write(chunk, at)
             at += len(chunk)
+            progress.advance(len(chunk), layer.path)
         if item.digest not in seen:
             self._write(header(blob_name(item.digest), size, self._mtime), self.position)
             self._write(bytes(padding(size)), at)
@@ -104,7 +108,7 @@ class VolumeWriter(PendingFile):
         whole = hashlib.sha256()
         for chunk in self._read_back():
             whole.update(chunk)
-            progress.advance(len(chunk), self.path.name)
+            progress.advance(len(chunk))
         flush.result()
         return digests.PREFIX + whole.hexdigest()
 

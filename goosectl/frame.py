@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from bundles.errors import GooseError, UsageError
 from goosectl import output
+from goosectl.interruption import Interrupted
 from goosectl.main import FLAGS_HELP, NOUNS, help_text
 
 if TYPE_CHECKING:
@@ -49,12 +50,6 @@ class ModuleUnusable(GooseError):
 
     code = "module-unusable"
     default_hint = "the installation is incomplete: install it again; -v shows what is missing"
-
-
-class Interrupted(GooseError):
-    """The command was interrupted from outside (exit code 130)."""
-
-    code = "interrupted"
 
 
 def run(args: list[str], flags: set[str], program: str = "goosectl") -> int:

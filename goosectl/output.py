@@ -6,7 +6,7 @@ Results go to stdout, everything else to stderr, so that a pipe gets results and
 |-------------|-----------------------------|------------------------------------------------|
 | result      | stdout, text                | stdout, one object                             |
 | note        | stderr                      | dropped: the last line of stderr is for errors |
-| progress    | stderr, a bar or plain lines | dropped                                       |
+| progress    | stderr, a bar or plain lines | stderr, an object with `event` now and then   |
 | error       | stderr, `error:`, `hint:`   | stderr, one object with `code`                 |
 
 `--quiet` drops notes, progress and all text results; it leaves errors and `--json` results.
@@ -15,6 +15,7 @@ Results go to stdout, everything else to stderr, so that a pipe gets results and
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -88,13 +89,19 @@ class Output:
 
     def progress(self) -> Progress:
         """Where a long operation tells how far it is; any number of stages, one after another."""
-        if self.as_json or self.quiet:
+        if self.quiet:
             return SILENT
-        from goosectl import progress
+        from goosectl.progress import Events, Lines
 
         self.close()
-        make = progress.Bar if self._stderr.isatty() else progress.Lines
-        self._progress = make(self._stderr, self._clock)
+        if self.as_json:
+            self._progress = Events(self._stderr, self._clock)
+        elif self._stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            from goosectl.bar import Bar
+
+            self._progress = Bar(self._stderr, self._clock)
+        else:
+            self._progress = Lines(self._stderr, self._clock)
         return self._progress
 
     def confirm(self, question: str, *, yes: bool = False) -> bool:
@@ -159,6 +166,11 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """`text` as `printable` has it, on one line."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def get() -> Output:
     """The output of the running command."""
     return _active[-1] if _active else Output()
@@ -208,4 +220,4 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         value = ", ".join(map(str, value))
-    return printable(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return one_line(str(value))

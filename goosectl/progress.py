@@ -1,20 +1,59 @@
-"""How far a long operation is: a bar on a terminal, a plain line now and then elsewhere."""
+"""How far a long operation is: counted once, and shown as fits who is looking.
+
+`Lines` is for a log or a pipe, `Events` for scripts (`--json`), `goosectl.bar.Bar` for a terminal.
+"""
 
 from __future__ import annotations
 
+import json
+import threading
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import dataclass
+from typing import TextIO
 
+from bundles.progress import Preflight
 from goosectl import sizes
-from goosectl.output import printable
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
+from goosectl.output import one_line
 
 #: Seconds between two plain lines: a log of an hour's import stays below a thousand lines.
 LINE_INTERVAL = 5.0
-#: Seconds between two drawings of the bar. Builders report thousands of files a second.
-BAR_INTERVAL = 0.1
+#: Seconds between two events for scripts.
+EVENT_INTERVAL = 1.0
+#: The rate is that of the last so many seconds: what was found already there, and passed over at
+#: a thousand times the speed, must not make the rest look near.
+RATE_WINDOW = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The volume in hand."""
+
+    file: str
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.file} ({self.number} of {self.of})"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How far a stage is."""
+
+    stage: str
+    done: int  # bytes
+    total: int | None  # bytes
+    rate: float  # bytes a second, lately
+    volume: Volume | None
+    item: str | None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to the end at this rate; None when nobody can tell."""
+        if not self.total or not self.rate:
+            return None
+        return max(self.total - self.done, 0) / self.rate
 
 
 class Stage:
@@ -25,49 +64,87 @@ class Stage:
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self._stream = stream
         self._clock = clock
+        self._lock = threading.RLock()  # volumes are sealed two at a time
         self._stage: str | None = None
         self._total: int | None = None
         self._done = 0
         self._started = self._shown = 0.0
+        self._volume: Volume | None = None
+        self._marks: deque[tuple[float, int]] = deque()  # when, and how far it was then
+
+    def preflight(self, needs: Preflight) -> None:
+        """See bundles.progress.Progress."""
+        free = "" if needs.free is None else f", {sizes.text(needs.free)} free"
+        count = "1 volume" if needs.volumes == 1 else f"{needs.volumes} volumes"
+        self._line(
+            f"{count} of {sizes.text(needs.bytes)};"
+            f" {sizes.text(needs.needed)} to write{free}"
+        )  # fmt: skip
 
     def start(self, stage: str, total: int | None) -> None:
         """See bundles.progress.Progress; a stage that was not finished ends here."""
         self.finish()
-        self._stage, self._total, self._done = stage, total, 0
-        self._started = self._shown = self._clock()
-        self._begin(stage)
+        with self._lock:
+            self._stage, self._total, self._done, self._volume = stage, total, 0, None
+            self._started = self._shown = self._clock()
+            self._marks = deque([(self._started, 0)])
+            self._begin(Moment(stage, 0, total, 0.0, None, None))
+
+    def volume(self, file: str, number: int, of: int) -> None:
+        """See bundles.progress.Progress."""
+        self._volume = Volume(file, number, of)
 
     def advance(self, count: int, item: str | None = None) -> None:
         """See bundles.progress.Progress."""
-        self._done += count
-        now = self._clock()
-        if self._stage is not None and now - self._shown >= self.interval:
-            self._shown = now
-            self._show(self._stage, item)
+        with self._lock:
+            self._done += count
+            now = self._clock()
+            if self._stage is not None and now - self._shown >= self.interval:
+                self._shown = now
+                rate = self._rate(now)
+                moment = (self._stage, self._done, self._total, rate, self._volume, item)
+                self._show(Moment(*moment))
 
     def finish(self) -> None:
         """See bundles.progress.Progress; does nothing when no stage is under way."""
-        if self._stage is not None:
-            stage, self._stage = self._stage, None
-            self._end(stage)
+        with self._lock:
+            if self._stage is not None:
+                stage, self._stage = self._stage, None
+                self._clear()
+                self._end(stage, self._clock() - self._started)
 
     def abandon(self) -> None:
         """The operation failed: nothing more is shown, least of all that its stage is over."""
-        if self._stage is not None:
-            self._stage = None
-            self._clear()
+        with self._lock:
+            if self._stage is not None:
+                self._stage = None
+                self._clear()
 
-    def _begin(self, stage: str) -> None:
+    def _rate(self, now: float) -> float:
+        since, before = self._marks[0]
+        self._marks.append((now, self._done))
+        while len(self._marks) > 1 and self._marks[1][0] <= now - RATE_WINDOW:
+            self._marks.popleft()
+        return (self._done - before) / max(now - since, 1e-9)
+
+    def _line(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def _begin(self, moment: Moment) -> None:
         raise NotImplementedError
 
-    def _show(self, stage: str, item: str | None) -> None:
-        raise NotImplementedError
-
-    def _end(self, stage: str) -> None:
+    def _show(self, moment: Moment) -> None:
         raise NotImplementedError
 
     def _clear(self) -> None:
-        raise NotImplementedError
+        """Takes away what the stage has on the screen."""
+
+    def _end(self, stage: str, seconds: float) -> None:
+        """The stage in one line: how much, how long, how fast."""
+        rate = f", {sizes.text(int(self._done / seconds))}/s" if seconds >= 1 else ""
+        what = sizes.text(self._done) if self._done or self._total else "done"
+        self._line(one_line(f"{stage}: {what} in {sizes.duration(seconds, tenths=True)}{rate}"))
 
 
 class Lines(Stage):
@@ -75,73 +152,60 @@ class Lines(Stage):
 
     interval = LINE_INTERVAL
 
-    def _begin(self, stage: str) -> None:
-        self._line(stage if self._total is None else f"{stage}: {sizes.text(self._total)}")
+    def _begin(self, moment: Moment) -> None:
+        length = "" if moment.total is None else f": {sizes.text(moment.total)}"
+        self._line(one_line(moment.stage + length))
 
-    def _show(self, stage: str, item: str | None) -> None:
-        rate = self._done / max(self._shown - self._started, 1e-9)
-        words = [f"{stage}: {sizes.text(self._done)}"]
-        if self._total:
-            words[0] += f" of {sizes.text(self._total)}"
-            words.append(f"{100 * self._done // self._total} %")
-        words.append(f"{sizes.text(int(rate))}/s")
-        if self._total and rate:
-            words.append(f"{max(self._total - self._done, 0) / rate:.0f} s left")
-        if item is not None:
-            words.append(item)
-        self._line(", ".join(words))
+    def _show(self, moment: Moment) -> None:
+        words = [f"{moment.stage}: {sizes.text(moment.done)}"]
+        if moment.total:
+            words[0] += f" of {sizes.text(moment.total)}"
+            words.append(f"{100 * moment.done // moment.total} %")
+        words.append(f"{sizes.text(int(moment.rate))}/s")
+        if moment.left is not None:
+            words.append(f"{sizes.duration(moment.left)} left")
+        words += [str(part) for part in (moment.volume, moment.item) if part is not None]
+        self._line(one_line(", ".join(words)))
 
-    def _end(self, stage: str) -> None:
-        seconds = self._clock() - self._started
-        rate = f", {sizes.text(int(self._done / seconds))}/s" if seconds >= 1 else ""
-        what = sizes.text(self._done) if self._done or self._total else "done"
-        self._line(f"{stage}: {what} in {seconds:.1f} s{rate}")
 
-    def _clear(self) -> None:
+class Events(Stage):
+    """One JSON object a line. A stage that is over within a second has none: what scripts run
+    most often, small bundles and refusals, leaves stderr as it was."""
+
+    interval = EVENT_INTERVAL
+
+    def preflight(self, needs: Preflight) -> None:
+        """See bundles.progress.Progress."""
+        self._event(
+            "preflight",
+            volumes=needs.volumes,
+            bytes=needs.bytes,
+            needed=needs.needed,
+            free=needs.free,
+        )
+
+    def _begin(self, moment: Moment) -> None:
         pass
 
-    def _line(self, text: str) -> None:
-        self._stream.write(printable(text) + "\n")
-        self._stream.flush()
-
-
-class Bar(Stage):
-    """A bar with bytes, rate and the time that is left."""
-
-    interval = BAR_INTERVAL
-
-    def _begin(self, stage: str) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
+    def _show(self, moment: Moment) -> None:
+        at = moment.volume
+        self._event(
+            "progress",
+            stage=moment.stage,
+            bytes=moment.done,
+            total=moment.total,
+            rate=round(moment.rate),
+            eta=None if moment.left is None else round(moment.left),
+            volume=at and {"file": at.file, "number": at.number, "of": at.of},
+            item=moment.item,
         )
 
-        self._bar: RichProgress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(binary_units=False),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(file=self._stream),
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._task = self._bar.add_task(printable(stage), total=self._total)
-        self._bar.start()
+    def _end(self, stage: str, seconds: float) -> None:
+        if seconds >= self.interval:
+            rate = round(self._done / seconds)
+            self._event(
+                "finished", stage=stage, bytes=self._done, seconds=round(seconds, 1), rate=rate
+            )
 
-    def _show(self, stage: str, item: str | None) -> None:
-        self._bar.update(self._task, completed=self._done)
-
-    def _end(self, stage: str) -> None:
-        # A stage of unknown length is complete when it ends, however long it turned out.
-        total = self._done if self._total is None else self._total
-        self._bar.update(self._task, completed=self._done, total=total)
-        self._bar.stop()
-
-    def _clear(self) -> None:
-        self._bar.stop()
+    def _event(self, event: str, **fields: object) -> None:
+        self._line(json.dumps({"event": event, **fields}))

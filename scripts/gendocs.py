@@ -37,6 +37,22 @@ of stdout went away.
 With `--json` a command prints one object on stdout: its result, or `{"items": [...]}` for a list.
 When it fails, stdout stays empty and the last line of stderr is one object with `code` (see
 [errors](errors.md)), `error`, and where there is more to say `hint` and `details`.
+
+## Progress
+
+What takes long says on stderr what it needs and how far it is: on a terminal by a bar, in a log or
+a pipe by a line every five seconds. With `--json` it is an object a line, at most one a second, and
+none at all of a stage that is over within one:
+
+- `"event": "preflight"`: `volumes` and their `bytes`; `needed`, the bytes to write, at most;
+  `free`, where they go, or null.
+- `"event": "progress"`: `stage`; `bytes` done; `total` or null; `rate`, bytes a second over the
+  last half minute; `eta`, seconds, or null; `volume`, null or an object with `file`, `number` and
+  `of`; `item`, what is in hand, or null.
+- `"event": "finished"`: `stage`, `bytes`, `seconds`, `rate`.
+
+SIGINT (Ctrl-C) and SIGTERM end a build, a check and an import in order: the error says what is left
+and how to go on.
 """
 
 _ERRORS_INTRODUCTION = """\

@@ -13,6 +13,7 @@ from bundles.errors import UsageError
 from goosectl import output, site, sizes
 from goosectl.bundle import words as told
 from goosectl.bundle.options import RecipePath, app
+from goosectl.interruption import interruptible
 
 
 @app.command()
@@ -46,7 +47,8 @@ def lock(recipe: RecipePath) -> None:
 
     out = output.get()
     loaded = recipes.load(recipe)
-    made = recipes.make_lock(loaded, site.downloads(), datetime.now(UTC), out.progress())
+    with interruptible("no lock was written", "run it again: downloads go on where they stopped"):
+        made = recipes.make_lock(loaded, site.downloads(), datetime.now(UTC), out.progress())
     path = locks.path_for(recipe)
     locks.write(path, made)
     pins = [{"url": p.url, "digest": p.digest, "size": p.size} for p in made.pins]
@@ -94,15 +96,16 @@ def build(
     if epoch is not None and not (epoch.isdecimal() and len(epoch) < 13):
         raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")
     draft = recipes.draft(loaded, pins, int(epoch) if epoch else None)
-    artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
-    artifacts.append(provenance.expand(loaded, digest, pins, draft, most, artifacts))
-    planned = plan.Plan(
-        artifacts,
-        draft,
-        [signature_length(signer.public, BUNDLE) for signer in signers],
-        most,
-    )
-    built = builder.build(planned, signers, out, progress, recipients)
+    with interruptible(f"{out} holds nothing new", "run it again: it begins from the start"):
+        artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
+        artifacts.append(provenance.expand(loaded, digest, pins, draft, most, artifacts))
+        planned = plan.Plan(
+            artifacts,
+            draft,
+            [signature_length(signer.public, BUNDLE) for signer in signers],
+            most,
+        )
+        built = builder.build(planned, signers, out, progress, recipients)
     files = [*built.volumes, built.volume_list, *built.signatures]
     report.result(
         {

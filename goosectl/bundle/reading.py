@@ -10,6 +10,7 @@ from goosectl import output, site
 from goosectl.bundle import asking
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
+from goosectl.interruption import interruptible
 
 
 @app.command()
@@ -59,13 +60,14 @@ def verify(paths: Paths, identity: Identities = None, request: asking.Request = 
     from bundles.check import check_volumes
 
     out = output.get()
-    checked = check_volumes(
-        paths,
-        site.trust_root(),
-        site.lenient_policy(),
-        out.progress(),
-        site.identities(identity),
-    )
+    with interruptible("the check is not complete", "run it again: it begins from the start"):
+        checked = check_volumes(
+            paths,
+            site.trust_root(),
+            site.lenient_policy(),
+            out.progress(),
+            site.identities(identity),
+        )
     if request is not None and checked.faults:
         asking.write(request, checked.request(asking.site_id()))
     checked.raise_faults()

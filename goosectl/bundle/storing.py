@@ -11,6 +11,7 @@ from goosectl import operator, output, site, sizes
 from goosectl.bundle import asking
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
+from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
     from bundles.statement import Statement
@@ -49,9 +50,13 @@ def import_(
         if request is not None:
             asking.write(request, of_layers(said, layers, asking.site_id()))
 
-    done = import_volumes(
-        paths, store, authority, policy, out.progress(), site.identities(identity), lacking
-    )
+    with interruptible(
+        "what was verified is kept, what was served is served",
+        "run it again: it goes on where it stopped",
+    ):
+        done = import_volumes(
+            paths, store, authority, policy, out.progress(), site.identities(identity), lacking
+        )
     said = done.statement
     if done.overruled:
         with operator.state() as state, state.write() as transaction:

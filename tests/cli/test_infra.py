@@ -75,7 +75,7 @@ def test_validate_lists_every_mistake_at_once(
         f"{more}:6:11: hostname: 'a b' is not a host name",
     ]
     code, out, err = run(capsys, "validate", "--json")
-    problem = json.loads(err)
+    problem = json.loads(err.splitlines()[-1])
     assert problem["code"] == "invalid-document"
     assert [p["line"] for p in problem["details"]["problems"]] == [1, 5, 6]
 
