@@ -20,9 +20,18 @@ from bundles import agekey, keyfile, sshsig
 from bundles.errors import GooseError
 from bundles.keyfile import BadKey
 from bundles.sshkey import Fields, PublicKey, UnsupportedKey, WireError
+from bundles.sshprogram import ProgramSigner
 from bundles.sshsig import Signer
 
-__all__ = ["FileSigner", "Signer", "load_private", "load_public", "new_signing", "parse_public"]
+__all__ = [
+    "FileSigner",
+    "Signer",
+    "load_private",
+    "load_public",
+    "load_signer",
+    "new_signing",
+    "parse_public",
+]
 
 _BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 _CONTAINER = re.compile(_BEGIN + rb"\n([A-Za-z0-9+/=\n]+)-----END OPENSSH PRIVATE KEY-----\n*")
@@ -79,6 +88,26 @@ def new_signing(folder: Path, name: str, passphrase: str | None = None) -> tuple
     return path, public
 
 
+def load_signer(
+    path: Path, ask: Callable[[Path], str] | None = None, terminal: bool = False
+) -> Signer:
+    """The signer that `path` names: a private key file; the .pub file of a key that an agent
+    holds; or the private file of a key in a FIDO token. `terminal` as in `ProgramSigner`.
+
+    Raises what `load_private` raises, and `SigningFailed`.
+    """
+    data = keyfile.read(path)
+    if data.startswith((b"ssh-", b"sk-", b"ecdsa-")):
+        signer = ProgramSigner(path, load_public(path)[0], terminal)
+        signer.probe()
+        return signer
+    public, _ = _read_container(path, data)
+    if public.application is not None:
+        keyfile.read_secret(path)  # as strict about its mode as about any other's
+        return ProgramSigner(path, public, terminal)
+    return load_private(path, ask)
+
+
 def load_private(path: Path, ask: Callable[[Path], str] | None = None) -> FileSigner:
     """The signing key at `path`; `ask` is called for its passphrase, when it has one.
 
@@ -100,7 +129,7 @@ def load_private(path: Path, ask: Callable[[Path], str] | None = None) -> FileSi
     if not isinstance(key, Ed25519PrivateKey):
         raise BadKey(
             f"{path} only points to a key in a token, which cannot be used as a file",
-            hint="sign with ssh-keygen -Y sign, which talks to the token",
+            hint="plug the token in where it is to sign",
             file=str(path),
         )
     return FileSigner(key)

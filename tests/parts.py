@@ -109,6 +109,8 @@ PARTS = {
     "qemu-system-x86_64": Part("qemu-system-x86", _command("qemu-system-x86_64")),
     "shellcheck": Part("shellcheck", _command("shellcheck")),
     "skopeo": Part("skopeo", _command("skopeo")),
+    "ssh-add": Part("openssh-client", _command("ssh-add")),
+    "ssh-agent": Part("openssh-client", _command("ssh-agent")),
     "ssh-keygen": Part("openssh-client", _command("ssh-keygen")),
     "strace": Part("strace", _command("strace")),
     "tar": Part("tar", _command("tar")),

@@ -59,7 +59,11 @@ def lock(recipe: RecipePath) -> None:
 def build(
     recipe: RecipePath,
     key: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="A private key to sign with; repeatable.")
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="What to sign with; repeatable: a private key, or the .pub of one in an agent.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the volumes.")],
     to: Annotated[
@@ -79,8 +83,8 @@ def build(
     Example: goosectl bundle build bundle.yaml --key release --out media --to site-a.agepub
     """
     from bundles import build as builder
-    from bundles import keys, plan, provenance, seal
     from bundles import lock as locks
+    from bundles import plan, provenance, seal
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
     from goosectl import ask
@@ -91,7 +95,7 @@ def build(
     pins = locks.read(locks.path_for(recipe))
     most = sizes.parse(volume_size) if volume_size else None
     recipients = [seal.recipient(text) for text in to or []]
-    signers = [keys.load_private(path, ask.passphrase_of) for path in key]
+    signers = [ask.signer(path) for path in key]
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is not None and not (epoch.isdecimal() and len(epoch) < 13):
         raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")

@@ -51,7 +51,8 @@ def rotate(
         typer.Option(metavar="FILE", help="The chain to go on from; else this machine's own."),
     ] = None,
     key: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Sign it at once; repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Sign it at once, with this key; repeatable."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write it; else root-N.trust.")
@@ -72,7 +73,7 @@ def rotate(
 
     goosectl trust rotate --threshold 2 --valid-before ben=2027-12-31T23:59:59Z --out next.trust
     """
-    from bundles import keys, rotation, trustchain
+    from bundles import rotation, trustchain
     from bundles.trustchain import Link
 
     chained = options.chain([chain]) if chain else site.trust_store().chain()
@@ -80,7 +81,7 @@ def rotate(
     changes = _changes(add, remove, threshold, threshold_for, valid_after, valid_before, may)
     link = Link(rotation.successor(before, changes))
     for path in key or ():
-        link = trustchain.sign(before, link, keys.load_private(path, ask.passphrase_of))
+        link = trustchain.sign(before, link, ask.signer(path))
     target = out or Path(f"root-{link.root.version}.trust")
     if target.exists():
         raise UsageError(f"{target} is already there", hint="choose another file with --out")

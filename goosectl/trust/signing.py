@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @app.command()
 def sign(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `trust rotate` wrote.")],
-    key: Annotated[list[Path], typer.Option(metavar="FILE", help="A private key; repeatable.")],
+    key: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="What to sign with, as in `bundle build`; repeatable."),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
 ) -> None:
     """Sign the newest version in a chain file, after showing what it changes.
@@ -33,7 +36,7 @@ def sign(
 
     Example: goosectl trust sign root-2.trust --key ben
     """
-    from bundles import keys, trustchain
+    from bundles import trustchain
     from bundles.truststore import NoTrustRoot
 
     out, chain = output.get(), options.chain([file])
@@ -52,7 +55,7 @@ def sign(
     if not out.confirm(f"Sign version {link.root.version}, {link.root.fingerprint}?", yes=yes):
         raise UsageError("nothing was signed", hint="ask whoever proposed it what it is for")
     for path in key:
-        link = trustchain.sign(before, link, keys.load_private(path, ask.passphrase_of))
+        link = trustchain.sign(before, link, ask.signer(path))
     write(file, (*chain[:-1], link))
     report(file, before, link, [f"signed {file}"])
 

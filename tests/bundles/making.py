@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bundles import build, check, ingest, keys, policy, seal, sshsig, trust
-from bundles.keys import FileSigner
+from bundles.keys import FileSigner, Signer
 from bundles.plan import Plan
 from bundles.progress import SILENT
 from bundles.sources import Artifact, files, tree
@@ -50,13 +50,13 @@ class Workshop:
         self,
         draft: Statement | None = None,
         artifacts: Sequence[Artifact] | None = None,
-        signers: Iterable[FileSigner] | None = None,
+        signers: Iterable[Signer] | None = None,
         volume_size: int | None = None,
         out: str = "out",
         recipients: Sequence[seal.Recipient] = (),
     ) -> list[Path]:
         """The volumes."""
-        used = [self.signer] if signers is None else list(signers)
+        used: list[Signer] = [self.signer] if signers is None else list(signers)
         plan = Plan(
             self.artifacts() if artifacts is None else artifacts,
             draft or self.draft(),
