@@ -90,9 +90,7 @@ def read_files(store: Store, root: str) -> dict[str, StoredFile]:
         # Per artifact, not per manifest: the parts of a file may lie in two.
         for group in layout.files(_layers(store, artifact)):
             first, _, whole = group[0]
-            path = f"{artifact.title}/{first.path}"
-            if layout.holds_one_file(artifact.artifact_type):
-                path = str(artifact.title)
+            path = layout.served_path(artifact, first)
             found[path] = StoredFile(
                 path=path,
                 size=sum(layer.size for layer, _, _ in group),

@@ -259,6 +259,13 @@ def _read_layer(value: Any, where: str) -> tuple[Layer, str, str]:
     return layer, digest, digests.check(notes[FILE_DIGEST], where)
 
 
+def served_path(artifact: Descriptor, layer: Layer) -> str:
+    """The path within the bundle of the file that `layer` of `artifact` is, or is part of."""
+    if holds_one_file(artifact.artifact_type):
+        return str(artifact.title)
+    return f"{artifact.title}/{layer.path}"
+
+
 def check_parts(layers: Sequence[tuple[Layer, str, str]], where: str) -> None:
     """Files come whole: parts 1 to N in order, equal in size but for the last, agreeing on mode
     and file digest.

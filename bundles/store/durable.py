@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _TEMPORARY = ".{name}.{process}.tmp"
 
@@ -35,9 +37,20 @@ def sync_folder(folder: Path) -> None:
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Puts `data` at `path` in one step: whoever looks sees the old file or the new one, whole,
     also after a power loss. A file of mode 0600 is never readable by others in between."""
+    with replacement(path, mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacement(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file to be written, which takes its place at `path` as `replace_file` says, when the block
+    ends; left by an exception, it is gone."""
     temporary = _temporary(path)
     try:
-        _write_out(temporary, data, mode)
+        with _new(temporary, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -56,7 +69,10 @@ def create_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
         for path, (data, mode) in files.items():
             temporary = _temporary(path)
             try:
-                _write_out(temporary, data, mode)
+                with _new(temporary, mode) as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
                 # Unlike a rename, a link never takes the place of another file.
                 os.link(temporary, path)
             except FileExistsError as error:
@@ -82,14 +98,7 @@ def _temporary(path: Path) -> Path:
     return path.with_name(_TEMPORARY.format(name=path.name, process=os.getpid()))
 
 
-def _write_out(path: Path, data: bytes, mode: int) -> None:
-    """A whole, durable file; one that an earlier run left behind, with whatever mode, goes."""
+def _new(path: Path, mode: int) -> BinaryIO:
+    """A new file; one that an earlier run left behind, with whatever mode, goes."""
     path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb")

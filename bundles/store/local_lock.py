@@ -35,7 +35,8 @@ class LocalLock:
                 self._take(task)
                 durable.sweep(folder)
                 if not (folder / "oci-layout").exists():
-                    durable.replace_file(folder / INDEX, refs.encode(Refs()))
+                    if not (folder / INDEX).exists():
+                        durable.replace_file(folder / INDEX, refs.encode(Refs()))
                     durable.replace_file(folder / "oci-layout", layout.OCI_LAYOUT)
         except BaseException:
             self.close()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from bundles import digest as digests
 from bundles.store import durable
-from bundles.store.errors import BlobMissing, StoreError, translated
-from bundles.store.local_lock import LocalLock
+from bundles.store.errors import BadRefs, BlobMissing, StoreError, StoreFull, translated
+from bundles.store.local_lock import PREVIOUS, LocalLock
 from bundles.store.protocol import Leftover, Refs
 
 if TYPE_CHECKING:
@@ -93,5 +93,14 @@ class LocalMaintenance:
 
     def settle(self) -> None:
         now = self._store.refs()
-        if self._store.previous_refs() != now:
-            self._lock.settle(now)
+        try:
+            same = self._store.previous_refs() == now
+        except BadRefs:
+            same = False
+        if not same:
+            try:
+                self._lock.settle(now)
+            except StoreFull:  # and what is removed next is to make room
+                with translated(str(self._store.folder)):
+                    (self._store.folder / PREVIOUS).unlink(missing_ok=True)
+                    durable.sync_folder(self._store.folder)

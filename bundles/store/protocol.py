@@ -32,7 +32,6 @@ class Refs:
 
     bundles: tuple[BundleRef, ...] = ()
     sequences: dict[str, int] = field(default_factory=dict)  # the highest ever imported, per name
-    pins: tuple[str, ...] = ()  # digests of blobs that are kept, with what they refer to
 
     def current(self, name: str) -> BundleRef | None:
         """The version of bundle `name` that is served without a version, if any."""

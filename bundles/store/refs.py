@@ -17,17 +17,13 @@ from bundles.store.errors import BadRefs
 from bundles.store.protocol import BundleRef, Refs
 
 _SEQUENCE = "goose.sequence."  # + bundle name: the highest sequence ever imported
-_PINS = "goose.pins"  # digests, parted by spaces; absent means none
 
 
 def encode(refs: Refs) -> bytes:
     """The document that holds `refs`."""
-    notes = {_SEQUENCE + name: str(number) for name, number in refs.sequences.items()}
-    if refs.pins:
-        notes[_PINS] = " ".join(refs.pins)
     return canonical.dumps(
         {
-            "annotations": notes,
+            "annotations": {_SEQUENCE + name: str(n) for name, n in refs.sequences.items()},
             "manifests": [_entry(ref) for ref in refs.bundles],
             "mediaType": layout.INDEX_TYPE,
             "schemaVersion": 2,
@@ -39,7 +35,6 @@ def decode(data: bytes, where: str) -> Refs:
     """The refs that a document holds. Raises `BadRefs`."""
     try:
         value = canonical.loads(data, where)
-        pins = value["annotations"].get(_PINS, "")
         return Refs(
             bundles=tuple(_ref(entry, where) for entry in value["manifests"]),
             sequences={
@@ -47,7 +42,6 @@ def decode(data: bytes, where: str) -> Refs:
                 for key, number in value["annotations"].items()
                 if key.startswith(_SEQUENCE)
             },
-            pins=tuple(digests.check(pin, where) for pin in pins.split()),
         )
     except GooseError as error:
         raise BadRefs(error.message) from error

@@ -1,6 +1,6 @@
 """goosectl store: what the site holds, and how it is kept whole."""
 
-from goosectl.store import looking
+from goosectl.store import choosing, keeping, looking
 from goosectl.store.options import app
 
-__all__ = ["app", "looking"]
+__all__ = ["app", "choosing", "keeping", "looking"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from goosectl import output, site, sizes
-from goosectl.store.options import app, imported
+from goosectl.store.options import Version, app
 
 
 @app.command()
@@ -24,6 +25,46 @@ def ls(
         _bundles()
     else:
         _files(bundle)
+
+
+@app.command()
+def get(
+    version: Version,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="As `store ls BUNDLE` tells it.")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where to; else its own name, here."),
+    ] = None,
+) -> None:
+    """Copy a file out of the store, with its mode. Its digest is checked on the way.
+
+    What was there before under the name is replaced, once the copy is whole.
+
+    Example: goosectl store get site-base os/motd --out /tmp/motd
+    """
+    from bundles import extract
+    from bundles.catalog import Catalog
+    from bundles.store.choice import chosen
+
+    out = output.get()
+    catalog = Catalog(site.store())
+    ref = chosen(catalog.refs(), version)
+    file = extract.find(catalog, ref, path)
+    target = Path(Path(path).name) if to is None else to
+    if target.is_dir():
+        target /= Path(path).name
+    extract.extract(catalog.store, file, target, out.progress())
+    out.result(
+        {
+            "bundle": ref.name,
+            "version": ref.version,
+            "path": file.path,
+            "bytes": file.size,
+            "digest": file.digest,
+            "out": str(target),
+        },
+        text=f"{target}: {sizes.text(file.size)}, {file.digest}",
+    )
 
 
 def _bundles() -> None:
@@ -59,9 +100,10 @@ def _bundles() -> None:
 
 def _files(bundle: str) -> None:
     from bundles.catalog import Catalog
+    from bundles.store.choice import chosen
 
     catalog = Catalog(site.store())
-    ref = imported(catalog.refs(), bundle)
+    ref = chosen(catalog.refs(), bundle)
     output.get().table(
         [
             {

@@ -12,6 +12,7 @@ from itertools import islice
 from aiohttp import web
 
 from bundles.catalog import Catalog
+from bundles.store.errors import BlobMissing
 from goosed_daemon.errors import ArtifactMissing
 from goosed_daemon.web.content import Sender
 from goosed_daemon.web.deps import Deps
@@ -30,6 +31,16 @@ class Artifacts:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Answers for one file."""
+        token = self._deps.catalog.store.refs_token()
+        try:
+            return await self._answer(request)
+        except BlobMissing:
+            if self._deps.catalog.store.refs_token() == token:
+                raise
+            # The version was dropped between the look-up and the bytes: what is there now?
+            return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         name, _, version = request.match_info["bundle"].partition("@")
         path = request.match_info["path"]
         file = await self._lookup.find(name, version or None, path)

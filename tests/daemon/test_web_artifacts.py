@@ -8,10 +8,12 @@ import os
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
+from bundles.progress import SILENT
+from bundles.store import gc
 from goosed_daemon.web.content import overlaps
 from goosed_daemon.web.ranges import Span
 from tests.daemon.content import make_store
@@ -340,3 +342,37 @@ def test_spans_are_cut_along_the_parts() -> None:
     assert overlaps(file, Span(10, 10)) == [(b, 0, 10)]
     assert overlaps(file, Span(24, 1)) == [(c, 4, 1)]
     assert overlaps(file, Span(0, 0)) == []
+
+
+async def test_a_version_dropped_between_look_up_and_bytes_is_no_damage(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clean-up comes when the path is looked up and the blob is not open yet."""
+    store = lab.deps.catalog.store
+    make_store(lab.home.store, {"other": b"other"}, version="2.0", sequence=2)
+    really = store.open
+
+    def late(digest: str) -> BinaryIO:
+        monkeypatch.setattr(store, "open", really)
+        with store.maintain() as held:
+            cleanup = gc.plan(store, held, 1, False)
+            gc.drop(cleanup, held)
+            gc.remove(cleanup, held, SILENT)
+        return really(digest)
+
+    monkeypatch.setattr(store, "open", late)
+    response = await lab.get(f"/v1/artifacts/site-base@1.0/{LARGE}")
+    assert response.status == 404
+    assert "no version '1.0' here" in await response.text()
+
+
+async def test_who_has_a_file_open_reads_it_to_its_end_through_a_clean_up(lab: Lab) -> None:
+    store = lab.deps.catalog.store
+    make_store(lab.home.store, {"other": b"other"}, version="2.0", sequence=2)
+    (part,) = next(f for f in lab.deps.catalog.list("site-base", "1.0") if f.path == LARGE).parts
+    with store.open(part.digest) as file, store.maintain() as held:
+        cleanup = gc.plan(store, held, 1, False)
+        gc.drop(cleanup, held)
+        gc.remove(cleanup, held, SILENT)
+        assert not store.has(part.digest)
+        assert file.read() == whole(LARGE)
