@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from goosectl import operator, output, site
+from goosectl import operator, output
 
 app = typer.Typer(help="Bring the site's state database to this version.", no_args_is_help=True)
 
@@ -15,14 +15,10 @@ def migrate() -> None:
 
     Example: goosectl db migrate
     """
-    from goosed_daemon.state import connect
     from goosed_daemon.state.migrate import migrate as apply
 
-    state = connect(site.home())
-    try:
+    with operator.state(migrated=False) as state:
         done = apply(state, operator.now())
-    finally:
-        state.close()
     text = "\n".join(f"applied {name}" for name in done) or "nothing to do"
     output.get().result({"applied": done}, text=text)
 

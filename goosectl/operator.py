@@ -35,9 +35,11 @@ def actor() -> str:
 @contextmanager
 def state(*, migrated: bool = True) -> Iterator[State]:
     """The site's state, for as long as the block lasts; brought to this version if `migrated`."""
+    from goosed_daemon.settings import Settings
     from goosed_daemon.state import connect, open_state
 
-    opened = open_state(site.home(), now()) if migrated else connect(site.home())
+    home, dsn = site.home(), Settings.load().db_dsn
+    opened = open_state(home, dsn, now()) if migrated else connect(home, dsn)
     try:
         yield opened
     finally:
@@ -47,8 +49,11 @@ def state(*, migrated: bool = True) -> Iterator[State]:
 @contextmanager
 def state_if_any(*, migrated: bool = True) -> Iterator[State | None]:
     """The same for commands that only look: None where there is no state, and none is made."""
+    from goosed_daemon.settings import Settings
+
     try:
-        site.home().state.stat()
+        if Settings.load().db_dsn is None:
+            site.home().state.stat()
     except (FileNotFoundError, NotADirectoryError):
         yield None
         return

@@ -8,8 +8,9 @@ every command.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Settings:
 
     home: Home
     listen: Address
+    db_dsn: str | None = field(repr=False)  # may hold a password
     public_url: str | None
     token_ttl: timedelta
     arm_tries: int
@@ -110,6 +112,14 @@ def listen_address(text: str) -> Address:
         return Address(host, _number(port, 0, 65535))
     except ValueError as error:
         raise ValueError(f"{_short(text)} has no port between 0 and 65535") from error
+
+
+def dsn(text: str) -> str:
+    """A libpq connection string or URI (PostgreSQL documentation, section 34.1.1). Raises
+    ValueError, which does not repeat it: it may hold a password."""
+    if text.startswith(("postgresql://", "postgres://")) or re.match(r"\s*[a-z_]+\s*=", text):
+        return text
+    raise ValueError("it is neither postgresql://USER@HOST/DATABASE nor host=... dbname=...")
 
 
 def base_url(text: str) -> str:
@@ -177,6 +187,15 @@ TABLE = (
         " `ready_file` tell which it was.",
     ),
     Setting(
+        "db_dsn",
+        "DB_DSN",
+        dsn,
+        None,
+        "Where PostgreSQL keeps the state, `postgresql://USER:PASSWORD@HOST/DATABASE` or another"
+        " connection string of libpq, whose TLS options it takes too (`sslmode=verify-full`)."
+        " Not set: `state.db` in the home, for one daemon.",
+    ),
+    Setting(
         "public_url",
         "GOOSED_PUBLIC_URL",
         base_url,
@@ -231,7 +250,6 @@ TABLE = (
 
 # Names of the design that this version does nothing with yet.
 LATER = (
-    "DB_DSN",
     "NATS_URL",
     "S3_ENDPOINT",
     "S3_BUCKET",
@@ -251,9 +269,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
             )
     found = {}
     for name, text in environ.items():
-        if not name.startswith("GOOSED_"):
-            continue
         if name not in by_variable:
+            if not name.startswith("GOOSED_"):
+                continue
             raise _unknown(name, list(by_variable), f"environment: {name}")
         if text:
             found[by_variable[name]] = (text, name)

@@ -64,7 +64,7 @@ def assemble(
     The state is migrated and the token key made on the way. Raises `GooseError`.
     """
     home = settings.home
-    state = open_state(home, clock())
+    state = open_state(home, settings.db_dsn, clock())
     closing.callback(state.close)
     return Deps(
         settings=settings,

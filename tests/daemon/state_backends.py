@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from goosed_daemon.state import State
+from goosed_daemon.state.postgres import PostgresState
 from goosed_daemon.state.sqlite import SqliteState
+from tests.daemon.postgres import database
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 MAC = "52:54:00:12:34:56"
@@ -21,4 +23,9 @@ def sqlite(folder: Path) -> State:
     return SqliteState(folder / "state.db")
 
 
-BACKENDS: dict[str, Callable[[Path], State]] = {"sqlite": sqlite}
+def postgres(folder: Path) -> State:
+    """The PostgreSQL state of `folder`; the same one from every process."""
+    return PostgresState(database(folder))
+
+
+BACKENDS: dict[str, Callable[[Path], State]] = {"sqlite": sqlite, "postgres": postgres}

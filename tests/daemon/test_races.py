@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Barrier, Timer
 
@@ -140,9 +140,15 @@ def test_daemons_that_start_at_once_migrate_once(tmp_path: Path, backend: str) -
     started = [python("-c", MIGRATE, backend, str(tmp_path)) for _ in range(5)]
     done = [process.communicate()[0].split() for process in started]
     assert sum(int(line[1]) for line in done) == 8
-    with BACKENDS[backend](tmp_path).read() as transaction:
+    with closing(BACKENDS[backend](tmp_path)) as state, state.read() as transaction:
         for number in range(1, 9):
             assert transaction.execute(f"select count(*) from t{number}") == [(400,)]
+
+
+TABLES = {
+    "sqlite": "select name from sqlite_master where name like 't_'",
+    "postgres": "select table_name from information_schema.tables where table_name like 't_'",
+}
 
 
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
@@ -163,7 +169,7 @@ def test_a_migration_killed_anywhere_leaves_whole_migrations(tmp_path: Path, bac
         process.communicate()
         state = BACKENDS[backend](folder)
         with state.migrating() as transaction:
-            tables = "select name from sqlite_master where name like 't_'"
+            tables = TABLES[backend]
             names = sorted(row[0] for row in transaction.execute(tables))
             assert names == [f"t{number}" for number in range(1, len(names) + 1)]
             for name in names:

@@ -138,6 +138,7 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
     values = {
         "listen": "0.0.0.0:81", "public_url": "http://h:1", "token_ttl": "2h", "arm_tries": "4",
         "cache_bytes": "0", "shutdown_grace": "5s", "ready_file": "/r", "log_level": "debug",
+        "db_dsn": "postgresql://h/d",
     }  # fmt: skip
     assert sorted(values) == sorted(setting.key for setting in TABLE)
     by_file = load(tmp_path, "".join(f"{key}: {value}\n" for key, value in values.items()))
