@@ -24,7 +24,7 @@ MAX_VOLUMES = 10_000
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 class BadStatement(GooseError):
@@ -159,7 +159,7 @@ def read(data: bytes, where: str) -> Statement:
 
 def parse_time(text: str) -> datetime:
     """The moment that an RFC 3339 text in UTC names. Raises ValueError."""
-    if not _TIME.fullmatch(text):
+    if not TIME.fullmatch(text):
         raise ValueError(f"{text!r} is not of the form 2026-11-24T12:00:00Z")
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
