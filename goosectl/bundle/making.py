@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bundles.errors import UsageError
-from goosectl import output, site, sizes
+from goosectl import epoch, output, site, sizes
 from goosectl.bundle import words as told
 from goosectl.bundle.options import RecipePath, app
 from goosectl.interruption import interruptible
@@ -96,10 +95,7 @@ def build(
     most = sizes.parse(volume_size) if volume_size else None
     recipients = [seal.recipient(text) for text in to or []]
     signers = [ask.signer(path) for path in key]
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is not None and not (epoch.isdecimal() and len(epoch) < 13):
-        raise UsageError(f"SOURCE_DATE_EPOCH is {epoch!r}", hint="it is seconds since 1970")
-    draft = recipes.draft(loaded, pins, int(epoch) if epoch else None)
+    draft = recipes.draft(loaded, pins, epoch.source_date())
     with interruptible(f"{out} holds nothing new", "run it again: it begins from the start"):
         artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
         artifacts.append(provenance.expand(loaded, digest, pins, draft, most, artifacts))
