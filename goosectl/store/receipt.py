@@ -10,7 +10,7 @@ import typer
 
 from bundles.errors import UsageError
 from goosectl import epoch, output, site, sizes
-from goosectl.store.options import NotImported, app
+from goosectl.store.options import app
 
 
 @app.command()
@@ -33,6 +33,7 @@ def receipt(
     """
     from bundles import inventory, sshsig
     from bundles.store import durable
+    from bundles.store.choice import NotImported
     from goosectl import ask
 
     report = output.get()
