@@ -41,23 +41,23 @@ def site(tmp_path: Path) -> Path:
 
 
 def start(
-    site: Path, *arguments: str, command: str = "goosed", **environ: str
+    site: Path, *arguments: str, command: str = "goosed", log: int = subprocess.PIPE, **environ: str
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", COMMANDS[command], *arguments],
         env={"PATH": os.environ["PATH"], "GOOSE_HOME": str(site), **environ},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
 
 
 @contextmanager
 def daemon(
-    site: Path, command: str = "goosed", **environ: str
+    site: Path, command: str = "goosed", log: int = subprocess.PIPE, **environ: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A daemon on a free port, and its address."""
-    process = start(site, "--listen", "127.0.0.1:0", command=command, **environ)
+    """A daemon on a free port, and its address. What it logs must be read, or go elsewhere."""
+    process = start(site, "--listen", "127.0.0.1:0", command=command, log=log, **environ)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
