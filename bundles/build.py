@@ -149,7 +149,8 @@ def _refuse_existing(out: Path, stem: str) -> None:
     for partial in out.glob(f".{glob.escape(stem)}.*of*.partial"):
         partial.unlink()
     name = glob.escape(stem)
-    for old in sorted({*out.glob(f"{name}.*of*.goose.tar*"), *out.glob(f"{name}.volumes.json*")}):
+    patterns = (f"{name}.*of*.goose.tar*", f"{name}.volumes.json*", f"{name}.statement.json*")
+    for old in sorted({file for pattern in patterns for file in out.glob(pattern)}):
         raise OutputExists(f"{old} is already there", file=str(old))
 
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 
+from bundles import beside, seal
 from bundles import digest as digests
-from bundles import seal
+from bundles.beside import LIST
 from bundles.errors import GooseError, shown
 from bundles.faults import raise_any
 from bundles.policy import Policy
@@ -32,7 +33,6 @@ from bundles.verify import Authority, Content, TrustedHead
 from bundles.volume import BadVolume, Reader, Source, copy_source
 
 _SUFFIX = ".goose.tar"
-_LIST = ".volumes.json"
 _ENDINGS = f"volumes end in {_SUFFIX} or {_SUFFIX}{seal.SUFFIX}"
 # A store's files end on blocks of this many bytes, on every common file system.
 _FILE_BLOCK = 4096
@@ -88,16 +88,18 @@ class OpenVolume:
 def find_volumes(paths: Sequence[Path]) -> list[Path]:
     """The volumes among `paths`, folders being searched, each file once.
 
-    Hidden files, which some systems strew over media, and volume lists are passed over. Raises
-    `NoVolumes` for a folder that holds none, and when nothing is left.
+    Hidden files, which some systems strew over media, volume lists and signatures are passed
+    over. Raises `NoVolumes` for a folder that holds none, nor a signature, and when nothing is
+    left.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            inside = [file for file in sorted(path.iterdir()) if _is_volume(file)]
-            if not inside:
+            files = sorted(path.iterdir())
+            inside = [file for file in files if _is_volume(file)]
+            if not inside and not any(map(beside.is_signature, files)):
                 raise NoVolumes(f"{shown(path)} holds no volume", hint=_ENDINGS)
-        elif _LIST in path.name or path.name.startswith("._"):
+        elif LIST in path.name or beside.is_signature(path) or path.name.startswith("._"):
             continue
         else:
             inside = [path]
@@ -135,13 +137,16 @@ def open_volumes(
     stack: ExitStack,
     identities: Sequence[Identity] = (),
 ) -> list[OpenVolume]:
-    """Opens volumes of one bundle and verifies their heads; `stack` closes them.
+    """Opens volumes of one bundle and verifies their heads, with the signatures beside them;
+    `stack` closes them.
 
     Sealed ones are opened with `identities`. Raises what `read_head` raises, `MixedVolumes`,
     `IdentityNeeded` or `WrongIdentity`.
     """
     volumes: list[OpenVolume] = []
-    for path in find_volumes(paths):
+    files = find_volumes(paths)
+    signatures = beside.of_statements(paths, files)
+    for path in files:
         file = stack.enter_context(_open(path))
         label = shown(path.name)
         source: Source = copy_source(file)
@@ -150,7 +155,7 @@ def open_volumes(
                 raise IdentityNeeded(f"{label} is sealed", volume=label)
             source = stack.enter_context(closing(OpenedVolume(file, label, identities)))
         reader = Reader(source, label)
-        head = TrustedHead(authority, policy, label)
+        head = TrustedHead(authority, policy, label, signatures[beside.stem(path)])
         read_head(reader, head)
         if volumes and head.message != volumes[0].head.message:
             first = shown(volumes[0].path.name)

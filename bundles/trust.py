@@ -49,7 +49,7 @@ class TooFewSignatures(GooseError):
     """Fewer signers have signed than the trust root asks for."""
 
     code = "too-few-signatures"
-    default_hint = "have it signed by another signer of the trust root"
+    default_hint = "have another signer sign it: goosectl bundle sign, or goosectl trust sign"
 
 
 @dataclass(frozen=True, slots=True)

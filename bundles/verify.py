@@ -82,11 +82,19 @@ class Content:
 class TrustedHead:
     """Fed with the bytes of a volume's head; each method either trusts them or raises.
 
-    `where` names the volume in errors.
+    `where` names the volume in errors. `beside` has the name and content of signatures that lie
+    beside it, to be judged with those inside.
     """
 
-    def __init__(self, authority: Authority, policy: Policy, where: str) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        policy: Policy,
+        where: str,
+        beside: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         self._authority, self._policy, self._where = authority, policy, where
+        self._beside = beside
         self._index = b""
         self.volume = 0  # which one this is, from 1
         self.message = b""  # the statement's bytes
@@ -111,9 +119,17 @@ class TrustedHead:
 
     def sign(self, message: bytes, signatures: Sequence[bytes]) -> None:
         """Checks 3, 4 and 5."""
-        signers = self._authority.authorise(message, signatures, BUNDLE, self._policy.now)
+        names = [self._where] * len(signatures) + [name for name, _ in self._beside]
+        signatures = (*signatures, *(armored for _, armored in self._beside))
+        try:
+            signers = self._authority.authorise(message, signatures, BUNDLE, self._policy.now)
+        except GooseError as error:
+            number = error.details.pop("signature", None)  # one of them is bad
+            where = names[number - 1] if isinstance(number, int) else self._where
+            text = f"{where}: {error.message}"
+            raise type(error)(text, hint=error.hint, **error.details) from error
         self.signers = tuple(signer.name for signer in signers)
-        self.message, self.signatures = message, tuple(signatures)
+        self.message, self.signatures = message, tuple(dict.fromkeys(signatures))
         self.statement = statement.read(message, f"{self._where}: statement")
         self.overruled = self._policy.judge(self.statement, self._where)
         said = self.statement

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from bundles.seal import Identity
     from bundles.sources.url import Downloads
     from bundles.store import Store
-    from bundles.trust import TrustedSigner, TrustRoot
+    from bundles.trust import TrustRoot
     from bundles.truststore import TrustStore
-    from bundles.verify import Authority
+    from goosectl.witness import Witness
 
 
 def home() -> Home:
@@ -44,15 +44,15 @@ def trust_root() -> TrustRoot:
     return trust_store().root()
 
 
-def authority_or_any() -> tuple[Authority, bool]:
-    """The site's trust root and True; where there is none, one that takes any good signature
-    and False, for looking only."""
+def witness() -> Witness:
+    """Who looks on with the site's trust root, where it has one, and refuses no signer."""
     from bundles.truststore import NoTrustRoot
+    from goosectl.witness import Witness
 
     try:
-        return trust_root(), True
+        return Witness(trust_root())
     except NoTrustRoot:
-        return _AnySigner(), False
+        return Witness(None)
 
 
 def policy(of: Store, overrides: frozenset[str]) -> Policy:
@@ -94,16 +94,3 @@ def site_id() -> str | None:
     if not folder.is_dir():
         return None
     return infra.load(folder).site.name
-
-
-class _AnySigner:
-    """Takes every good signature and names its signer by fingerprint."""
-
-    def authorise(
-        self, message: bytes, signatures: Sequence[bytes], namespace: str, at: datetime
-    ) -> tuple[TrustedSigner, ...]:
-        from bundles import sshsig
-        from bundles.trust import TrustedSigner
-
-        keys = [sshsig.verify(message, signature, namespace) for signature in signatures]
-        return tuple(TrustedSigner(key.fingerprint, key) for key in keys)

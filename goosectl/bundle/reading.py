@@ -21,8 +21,8 @@ def inspect(
 ) -> None:
     """Show what volumes hold.
 
-    Reads their heads only, and needs no store. Says whether a trust root on this machine vouches
-    for the signers.
+    Reads their heads only, and needs no store. Says who signed, also beside the volumes, and
+    whether a trust root on this machine vouches for them.
 
     Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar
     """
@@ -31,20 +31,20 @@ def inspect(
     from bundles.ingest import open_volumes
 
     out = output.get()
-    authority, pinned = site.authority_or_any()
+    witness = site.witness()
     with ExitStack() as stack:
         volumes = open_volumes(
-            paths, authority, site.lenient_policy(), stack, site.identities(identity)
+            paths, witness, site.lenient_policy(), stack, site.identities(identity)
         )
         head = volumes[0].head
     numbers = sorted({volume.head.volume for volume in volumes})
     out.result(
         {
-            **told.facts(head, pinned),
+            **told.facts(head, witness.trusted),
             "volumes": numbers,
             "files": told.files(head) if files else None,
         },
-        text="\n".join(told.description(head, pinned, numbers, files)),
+        text="\n".join(told.description(head, witness.words(), numbers, files)),
     )
 
 

@@ -87,15 +87,14 @@ def files(head: TrustedHead) -> list[dict[str, object]]:
     ]
 
 
-def description(head: TrustedHead, pinned: bool, numbers: list[int], files: bool) -> list[str]:
+def description(head: TrustedHead, vouched: str, numbers: list[int], files: bool) -> list[str]:
     """What people are told by `inspect`, line by line."""
     said = head.statement
-    vouched = "trusted here" if pinned else "NOT CHECKED against a trust root: there is none here"
     lines = [
         summary(said),
         f"for       {', '.join(said.audience) or 'any site'}",
         f"created   {said.created or 'not stated'}; expires {said.expires or 'never'}",
-        f"signed by {', '.join(head.signers)} ({vouched})",
+        f"signed by {', '.join(head.signers) or 'nobody'} ({vouched})",
         f"volumes   {', '.join(map(str, numbers))} of {len(said.volumes)} given",
     ]
     for title, (count, size) in artifacts(head).items():
