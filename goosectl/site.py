@@ -26,10 +26,11 @@ def home() -> Home:
 
 
 def store() -> Store:
-    """The site's store."""
+    """The site's store: a folder of its home, or the bucket that `S3_*` name."""
     from bundles.store import open_store
+    from goosed_daemon.settings import Settings
 
-    return open_store(home().store)
+    return open_store(Settings.load().store())
 
 
 def trust_store() -> TrustStore:

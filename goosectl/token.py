@@ -27,13 +27,14 @@ def issue(
 
     Example: goosectl token issue --mac 52:54:00:12:34:56 --ttl 30m
     """
-    from goosed_daemon import settings as known
+    from goosed_daemon.setting_table import token_ttl
+    from goosed_daemon.settings import Settings
 
-    settings = known.Settings.load()
+    settings = Settings.load()
     span = settings.token_ttl
     if ttl is not None:
         try:
-            span = known.token_ttl(ttl)
+            span = token_ttl(ttl)
         except ValueError as error:
             raise UsageError(f"--ttl: {error}") from error
     address, name = operator.resolve(mac)

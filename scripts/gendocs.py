@@ -20,7 +20,7 @@ from typing import Any
 from bundles.errors import GooseError
 from goosectl import frame
 from goosectl.main import NOUNS, help_text
-from goosed_daemon import settings, telemetry
+from goosed_daemon import setting_table, telemetry
 from goosed_daemon.infra import reference
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -74,7 +74,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors(),
         "metrics.md": telemetry.reference(),
         "profiles.md": profiles,
-        "settings.md": settings.reference(),
+        "settings.md": setting_table.reference(),
     }
 
 

@@ -116,4 +116,5 @@ PARTS = {
     "ssh-keygen": Part("openssh-client", _command("ssh-keygen")),
     "strace": Part("strace", _command("strace")),
     "tar": Part("tar", _command("tar")),
+    "versitygw": Part("tests/tools/versitygw", _tool("versitygw")),
 }

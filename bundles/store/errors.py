@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bundles import digest as digests
 from bundles.errors import GooseError
 
 
@@ -37,6 +38,13 @@ class BlobMissing(StoreError):
     default_hint = "import the bundle that brings it, or ask for a repair bundle"
 
 
+class BlobDamaged(StoreError):
+    """A blob in the store does not hash to its digest."""
+
+    code = "blob-damaged"
+    default_hint = "import again the bundle that brings it, or a repair bundle"
+
+
 class BadRefs(StoreError):
     """The refs of a store cannot be read."""
 
@@ -45,6 +53,18 @@ class BadRefs(StoreError):
         "copy index.json.previous, or a backup, over the store's index.json;"
         " import again what it lacks"
     )
+
+
+def checked(data: bytes, digest: str, limit: int, what: str) -> bytes:
+    """`data`, if these are the bytes of a blob of at most `limit` bytes; `what` names it.
+
+    Raises `BlobDamaged`, or `StoreError` when it is longer.
+    """
+    if len(data) > limit:
+        raise StoreError(f"{what} is longer than {limit} bytes")
+    if digests.of(data) != digest:
+        raise BlobDamaged(f"{what} is damaged: its bytes do not hash to it", digest=digest)
+    return data
 
 
 @contextmanager

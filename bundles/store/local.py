@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 from bundles import digest as digests
 from bundles.store import refs
-from bundles.store.errors import BadRefs, BlobMissing, StoreError, translated
+from bundles.store.errors import BadRefs, BlobMissing, StoreError, checked, translated
 from bundles.store.local_ingest import LocalIngest
 from bundles.store.local_lock import INDEX, PREVIOUS
 from bundles.store.local_maintenance import LocalMaintenance
@@ -40,6 +40,7 @@ class LocalStore:
     """See `bundles.store.protocol.Store`. The folder is made when first written to."""
 
     name = "local"
+    remote = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -51,6 +52,9 @@ class LocalStore:
 
     def path(self, digest: str) -> Path | None:
         return self._blobs / digests.hex_of(digest)
+
+    def url(self, digest: str, seconds: int) -> str | None:
+        return None
 
     def has(self, digest: str) -> bool:
         return os.path.exists(f"{self._blobs}/{digests.hex_of(digest)}")
@@ -64,11 +68,10 @@ class LocalStore:
             return open(f"{self._blobs}/{digests.hex_of(digest)}", "rb")
 
     def read(self, digest: str, limit: int) -> bytes:
-        with self.open(digest) as file, translated(f"{self.folder}: blob {digest}"):
+        what = f"{self.folder}: blob {digest}"
+        with self.open(digest) as file, translated(what):
             data = file.read(limit + 1)
-        if len(data) > limit:
-            raise StoreError(f"{self.folder}: blob {digest} is longer than {limit} bytes")
-        return data
+        return checked(data, digest, limit, what)
 
     def blobs(self) -> Iterator[StoredBlob]:
         if not self._blobs.is_dir():

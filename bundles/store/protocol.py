@@ -74,6 +74,7 @@ class Store(Protocol):
     """
 
     name: str  # "local" or "s3", the label of its metrics
+    remote: bool  # whether every call, also `refs_token`, may wait for a network
 
     def has(self, digest: str) -> bool:
         """Whether the blob is here, whole."""
@@ -85,10 +86,17 @@ class Store(Protocol):
         """The blob as a seekable binary stream."""
 
     def read(self, digest: str, limit: int) -> bytes:
-        """The whole blob, refused when longer than `limit` bytes."""
+        """The whole blob, refused when longer than `limit` bytes.
+
+        Its bytes are hashed: raises `BlobDamaged` when they are not the digest's.
+        """
 
     def path(self, digest: str) -> Path | None:
         """The blob's file for sendfile, or None where the backend has no files."""
+
+    def url(self, digest: str, seconds: int) -> str | None:
+        """An address at which anyone can read the blob for `seconds`, or None where there is no
+        such thing."""
 
     def blobs(self) -> Iterator[StoredBlob]:
         """Every blob here, in no order."""
@@ -100,7 +108,7 @@ class Store(Protocol):
         """The refs before the last switch; raises as `refs` does."""
 
     def refs_token(self) -> object:
-        """A cheap value that changes whenever the refs do (for caches)."""
+        """A cheap value that changes whenever the refs do (for caches), at most a second late."""
 
     def free(self) -> int | None:
         """Bytes that may still be written, or None where the backend cannot tell."""

@@ -81,12 +81,14 @@ class Boot:
             deps.tokens.offer, machine.mac[0], deps.clock(), address(request)
         )
         deps.telemetry.count(TOKENS, "issued" if offer.new else "offered", "")
-        return ipxe.install(boot.context(infra, deps.catalog, machine, base, offer))
+        return ipxe.install(
+            await deps.look(boot.context, infra, deps.catalog, machine, base, offer)
+        )
 
     async def _check(self, infra: Infra, machine: Machine, base: str) -> None:
         """Looks once per machine, profiles and state of the store whether an install can work at
         all, so that no token is wasted; later calls cost two comparisons."""
-        refs = self._deps.catalog.store.refs_token()
+        refs = await self._deps.look(self._deps.catalog.store.refs_token)
         for key, look in (
             (("profile", machine.profile), self._content_of),
             (("machine", machine.name), self._script_of),
@@ -102,7 +104,9 @@ class Boot:
 
     async def _script_of(self, infra: Infra, machine: Machine, base: str) -> None:
         offer = self._deps.tokens.sample(machine.mac[0], self._deps.clock())
-        ipxe.install(boot.context(infra, self._deps.catalog, machine, base, offer))
+        ipxe.install(
+            await self._deps.look(boot.context, infra, self._deps.catalog, machine, base, offer)
+        )
 
     async def _configured(self) -> str | None:
         if self._deps.settings.public_url is not None:

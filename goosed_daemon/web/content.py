@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bundles.catalog import Part, StoredFile
 from bundles.errors import GooseError
-from bundles.store.errors import StoreError
+from bundles.store.errors import BlobDamaged
 from goosed_daemon.telemetry import STORE_BYTES, STORE_SECONDS
 from goosed_daemon.web import edge, ranges
 from goosed_daemon.web.cache import SMALL, SmallContent
@@ -23,6 +23,7 @@ from goosed_daemon.web.deps import Deps
 log = logging.getLogger("goosed.content")
 
 _PIECE = 256 * 1024  # bytes, for stores without files
+_REDIRECT_SECONDS = 300  # in which a download must begin
 
 
 class Sender:
@@ -32,6 +33,7 @@ class Sender:
         self._deps = deps
         self._store = deps.catalog.store
         self._small = SmallContent(deps.settings.cache_bytes)
+        self._redirects = deps.settings.artifact_reads == "redirected"
 
     async def answer(self, request: web.Request, file: StoredFile) -> web.StreamResponse:
         """The response for `file`. Raises `StoreError`, before anything was sent."""
@@ -61,6 +63,10 @@ class Sender:
                 status, span = 206, found
         if request.method == "HEAD":
             return await self._head(request, headers, file)
+        if self._redirects and file.size > SMALL and len(file.parts) == 1:
+            url = await self._deps.look(self._store.url, file.parts[0].digest, _REDIRECT_SECONDS)
+            if url is not None:
+                return _redirect(url)
         if file.size <= SMALL:
             data = await self._in_memory(file)
             body = data[span.start : span.start + span.length]
@@ -141,9 +147,8 @@ class Sender:
     def _require(self, part: Part, size: int) -> None:
         """A status is sent before the bytes, and must not be 200 for a blob cut short."""
         if size != part.size:
-            raise StoreError(
-                f"{self._store}: blob {part.digest} has {size} bytes, and not {part.size}",
-                hint="import the bundle that brings it again, or a repair bundle",
+            raise BlobDamaged(
+                f"{self._store}: blob {part.digest} has {size} bytes, and not {part.size}"
             )
 
     async def _sendfile(self, request: web.Request, blob: BinaryIO, start: int, count: int) -> None:
@@ -168,6 +173,12 @@ class Sender:
     def _observe(self, began: float) -> None:
         taken = time.perf_counter() - began
         self._deps.telemetry.observe(STORE_SECONDS, taken, self._store.name, "open")
+
+
+def _redirect(url: str) -> web.Response:
+    """Sends the client to the store's own service. 307 keeps Range and method (RFC 9110, section
+    15.4.8); whoever kept the address would find it expired."""
+    return web.Response(status=307, headers={"Location": url, "Cache-Control": "no-store"})
 
 
 def _cut(request: web.Request, error: Exception) -> None:

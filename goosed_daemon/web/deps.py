@@ -46,6 +46,13 @@ class Deps:
         """Calls something that blocks on the store or on other files."""
         return await _run(self.store_threads, call, *args, **kwargs)
 
+    async def look(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls something that looks into the catalog and finds it in memory: at once, but for a
+        remote store, where the look at the refs alone may wait for the network."""
+        if self.catalog.store.remote:
+            return await self.in_store(call, *args, **kwargs)
+        return call(*args, **kwargs)
+
 
 async def _run(threads: Executor, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     loop = asyncio.get_running_loop()

@@ -17,11 +17,11 @@ class Lookup:
     async def find(self, name: str, version: str | None, path: str) -> StoredFile | None:
         """The file, or None. Raises `StoreError`."""
         catalog = self._deps.catalog
-        token = catalog.store.refs_token()
+        token = await self._deps.look(catalog.store.refs_token)
         if token != self._token:
             self._token, self._warm = token, set()
         if (name, version) in self._warm:
-            return catalog.find(name, version, path)
+            return await self._deps.look(catalog.find, name, version, path)
         file = await self._deps.in_store(catalog.find, name, version, path)
         if file is not None and token == self._token:
             self._warm.add((name, version))  # only what exists: strangers cannot make it grow

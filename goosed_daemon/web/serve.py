@@ -22,7 +22,8 @@ from bundles.store.durable import replace_file
 from goosed_daemon import audit, logs, token_key
 from goosed_daemon.errors import BadSetting, CannotListen
 from goosed_daemon.infra import Profiles
-from goosed_daemon.settings import Address, Settings
+from goosed_daemon.setting_forms import Address
+from goosed_daemon.settings import Settings
 from goosed_daemon.state import open_state
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.tokens import Tokens
@@ -35,6 +36,7 @@ log = logging.getLogger("goosed")
 TALLY_EVERY = 10.0  # seconds between two writes of the refusals counted in memory
 _STATE_THREADS = 4
 _STORE_THREADS = 8
+_REMOTE_STORE_THREADS = 32  # which wait for the network most of the time
 _BACKLOG = 1024  # connections of a rack that is switched on at once
 
 
@@ -64,19 +66,21 @@ def assemble(
     The state is migrated and the token key made on the way. Raises `GooseError`.
     """
     home = settings.home
+    store = open_store(settings.store())
+    threads = _REMOTE_STORE_THREADS if store.remote else _STORE_THREADS
     state = open_state(home, settings.db_dsn, clock())
     closing.callback(state.close)
     return Deps(
         settings=settings,
         state=state,
         tokens=Tokens(state, token_key.load(home.token_key), settings.token_ttl),
-        catalog=Catalog(open_store(home.store)),
+        catalog=Catalog(store),
         profiles=Profiles(home.infra, interval=0),
         telemetry=Telemetry(),
         strangers=audit.Strangers(),
         clock=clock,
         state_threads=closing.enter_context(ThreadPoolExecutor(_STATE_THREADS, "state")),
-        store_threads=closing.enter_context(ThreadPoolExecutor(_STORE_THREADS, "store")),
+        store_threads=closing.enter_context(ThreadPoolExecutor(threads, "store")),
     )
 
 

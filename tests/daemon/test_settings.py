@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from bundles.document import InvalidDocument
 from bundles.errors import UsageError
+from bundles.store import S3Address
 from goosed_daemon import duration
 from goosed_daemon.errors import BadSetting, SettingWithoutEffect, UnknownSetting
 from goosed_daemon.home import Home
-from goosed_daemon.settings import LATER, TABLE, Address, Settings, base_url, listen_address
+from goosed_daemon.setting_forms import Address, base_url, listen_address
+from goosed_daemon.setting_table import LATER, TABLE
+from goosed_daemon.settings import Settings
 
 
 def load(folder: Path, text: str = "", **environ: str) -> Settings:
@@ -139,11 +142,63 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
         "listen": "0.0.0.0:81", "public_url": "http://h:1", "token_ttl": "2h", "arm_tries": "4",
         "cache_bytes": "0", "shutdown_grace": "5s", "ready_file": "/r", "log_level": "debug",
         "db_dsn": "postgresql://h/d",
+        "artifact_reads": "redirected", "s3_endpoint": "s3.example:9000", "s3_bucket": "goose",
+        "s3_access_key": "key", "s3_secret_key": "secret", "s3_secure": "false",
+        "s3_region": "eu-west-1",
     }  # fmt: skip
+    (tmp_path / "goosed.yaml").touch(mode=0o600)
     assert sorted(values) == sorted(setting.key for setting in TABLE)
     by_file = load(tmp_path, "".join(f"{key}: {value}\n" for key, value in values.items()))
     environ = {setting.variable: values[setting.key] for setting in TABLE}
     assert load(tmp_path, **environ) == by_file != load(tmp_path)
+
+
+S3 = {
+    "S3_ENDPOINT": "s3.example",
+    "S3_BUCKET": "goose",
+    "S3_ACCESS_KEY": "key",
+    "S3_SECRET_KEY": "hidden",
+}
+
+
+def test_a_store_in_s3_is_named_whole_or_not_at_all(tmp_path: Path) -> None:
+    assert load(tmp_path).store() == tmp_path / "store"
+    assert load(tmp_path, **S3).store() == S3Address("s3.example", "goose", "key", "hidden")
+    for name in S3:
+        with pytest.raises(BadSetting, match=f"^{name}: not set"):
+            load(tmp_path, **{**S3, name: ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("S3_ENDPOINT", "https://s3.example"),
+        ("S3_ENDPOINT", "s3.example:0"),
+        ("S3_ENDPOINT", "s3.example:"),
+        ("S3_ENDPOINT", "s3.example/path"),
+        ("S3_BUCKET", "No"),
+        ("S3_BUCKET", "a/b"),
+        ("S3_SECURE", "yes"),
+        ("S3_SECRET_KEY", "hidden\n"),
+        ("S3_SECRET_KEY", "hid den"),
+    ],
+)
+def test_a_wrong_s3_setting_is_named_and_no_secret_shown(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(BadSetting, match=name) as caught:
+        load(tmp_path, **{**S3, name: value})
+    assert "hid" not in caught.value.message
+
+
+def test_a_secret_is_taken_only_from_a_file_that_is_private(tmp_path: Path) -> None:
+    text = "".join(f"{name.lower()}: {value}\n" for name, value in S3.items())
+    (tmp_path / "goosed.yaml").touch(mode=0o640)
+    with pytest.raises(BadSetting, match=r"goosed\.yaml:4: s3_secret_key is a secret") as caught:
+        load(tmp_path, text)
+    assert caught.value.hint == f"chmod 600 {tmp_path}/goosed.yaml"
+    (tmp_path / "goosed.yaml").chmod(0o600)
+    assert "hidden" not in repr(load(tmp_path, text)) + repr(load(tmp_path, text).store())
 
 
 @given(st.integers(0, 10**8))

@@ -295,7 +295,7 @@ async def test_a_blob_of_another_length_is_a_503_and_no_good_download(
     for asked in ({}, {"Range": "bytes=99999-100001"} if name != SMALL else {}):
         response = await lab.get(BASE + name, **asked)
         assert response.status == 503, await response.read()
-        assert (await response.json())["error"]["code"] == "store-failed"
+        assert (await response.json())["error"]["code"] == "blob-damaged"
     assert (await lab.get(BASE + name, "HEAD")).status == 503
 
 

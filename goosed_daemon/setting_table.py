@@ -1,0 +1,174 @@
+"""Every setting there is: one table, which loading, its errors and docs/settings.md come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goosed_daemon import setting_forms as forms
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table."""
+
+    key: str  # in goosed.yaml, and the attribute of Settings
+    variable: str
+    parse: Callable[[str], Any]  # raises ValueError
+    default: str | None  # as one would write it; None: not set
+    text: str  # what it does, for docs/settings.md
+
+
+token_ttl = forms.span("1s", "7d")
+
+TABLE = (
+    Setting(
+        "listen",
+        "GOOSED_LISTEN",
+        forms.listen_address,
+        "127.0.0.1:8080",
+        "Address and port to serve on. Port 0 lets the system choose; the ready line and"
+        " `ready_file` tell which it was.",
+    ),
+    Setting(
+        "db_dsn",
+        "DB_DSN",
+        forms.dsn,
+        None,
+        "Where PostgreSQL keeps the state, `postgresql://USER:PASSWORD@HOST/DATABASE` or another"
+        " connection string of libpq, whose TLS options it takes too (`sslmode=verify-full`)."
+        " Not set: `state.db` in the home, for one daemon.",
+    ),
+    Setting(
+        "public_url",
+        "GOOSED_PUBLIC_URL",
+        forms.base_url,
+        None,
+        "Where machines reach this daemon, for the addresses in scripts and rendered files."
+        " Not set: the host that the request itself named.",
+    ),
+    Setting(
+        "token_ttl",
+        "GOOSED_TOKEN_TTL",
+        token_ttl,
+        "30m",
+        "How long a boot token may wait for its render, counted from its issue.",
+    ),
+    Setting(
+        "arm_tries",
+        "GOOSED_ARM_TRIES",
+        forms.whole(1, 100),
+        "3",
+        "How many boot tokens an armed machine may be given before it must be armed again.",
+    ),
+    Setting(
+        "cache_bytes",
+        "GOOSED_CACHE_BYTES",
+        forms.whole(0, 1 << 40),
+        str(64 << 20),
+        "Memory for small content (files of at most 64 KiB), in bytes; 0 turns the cache off.",
+    ),
+    Setting(
+        "shutdown_grace",
+        "GOOSED_SHUTDOWN_GRACE",
+        forms.span("0s", "1d"),
+        "60s",
+        "How long requests in flight may go on after SIGTERM or SIGINT before they are cut.",
+    ),
+    Setting(
+        "ready_file",
+        "GOOSED_READY_FILE",
+        Path,
+        None,
+        "A file written, in one step, once the daemon answers: a JSON object with `url` and"
+        " `pid`. Removed on shutdown.",
+    ),
+    Setting(
+        "log_level",
+        "GOOSED_LOG_LEVEL",
+        forms.one_of("debug", "info", "warning", "error"),
+        "info",
+        "The least severity that is logged. Logs are JSON lines on stderr.",
+    ),
+    Setting(
+        "artifact_reads",
+        "GOOSED_ARTIFACT_READS",
+        forms.one_of("proxied", "redirected"),
+        "proxied",
+        "How large content in an S3 store reaches machines: through the daemon, or by a redirect"
+        " to an address at the S3 service that is signed for a few minutes ([store](store-s3.md)).",
+    ),
+    Setting(
+        "s3_endpoint",
+        "S3_ENDPOINT",
+        forms.s3_endpoint,
+        None,
+        "The S3 service that holds the store, as HOST or HOST:PORT. Set together with bucket and"
+        " keys; `goosectl` uses them too. Not set: the store is the folder `store` of the home.",
+    ),
+    Setting(
+        "s3_bucket", "S3_BUCKET", forms.s3_bucket, None, "The bucket of the store. It must exist."
+    ),
+    Setting(
+        "s3_access_key", "S3_ACCESS_KEY", forms.word, None, "The key to the bucket, by its id."
+    ),
+    Setting(
+        "s3_secret_key",
+        "S3_SECRET_KEY",
+        forms.word,
+        None,
+        "The secret of that key. In `goosed.yaml` only if nobody else may read the file.",
+    ),
+    Setting(
+        "s3_secure",
+        "S3_SECURE",
+        forms.yes_or_no,
+        "true",
+        "Whether to use TLS. Certificates are checked against the system's authorities, or those"
+        " in the file that `SSL_CERT_FILE` names.",
+    ),
+    Setting(
+        "s3_region",
+        "S3_REGION",
+        forms.word,
+        None,
+        "The region of the bucket. Not set: the service is asked.",
+    ),
+)
+
+# Names of the design that this version does nothing with yet.
+LATER = ("NATS_URL",)
+
+
+def reference() -> str:
+    """docs/settings.md."""
+    rows = []
+    for row in TABLE:
+        default = f"`{row.default}`" if row.default is not None else "not set"
+        rows.append(f"| `{row.key}` | `{row.variable}` | {default} | {row.text} |")
+    later = ", ".join(f"`{name}`" for name in LATER)
+    return _PAGE.format(rows="\n".join(rows), later=later)
+
+
+_PAGE = """\
+# Settings
+
+Generated from `goosed_daemon/setting_table.py`; do not edit.
+
+The daemon takes its settings from the environment and from `goosed.yaml` in its home; the
+environment wins. An empty variable counts as not set. An unknown `GOOSED_*` variable and an unknown
+key of the file are errors that name the nearest known one.
+
+`GOOSE_HOME` is the site's folder, for the daemon and for `goosectl`: store, trust roots, profiles,
+keys, state and `goosed.yaml`. Default: `/var/lib/goose` for root, for others `$XDG_DATA_HOME/goose`
+(`~/.local/share/goose`).
+
+| in `goosed.yaml` | in the environment | default | what it does |
+|---|---|---|---|
+{rows}
+
+These names are kept for what they will mean. This version could only ignore them, so the daemon
+refuses to start while one is set (`setting-without-effect`): {later}.
+"""
