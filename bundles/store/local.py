@@ -90,6 +90,10 @@ class LocalStore:
     def refs(self) -> Refs:
         found = self._refs_in(self._index)
         if found is None and (self.folder / "oci-layout").exists():
+            # A first import makes the refs and then the layout, maybe just now.
+            found = self._refs_in(self._index)
+            if found is not None:
+                return found
             # Never taken for a new store: the sequences that stop a rollback would be lost.
             raise BadRefs(f"{self._index} is missing from a store that has content")
         return found or Refs()

@@ -95,10 +95,12 @@ class Index:
     def _read(self) -> tuple[Refs, str, bytes]:
         found = self._wire.get(KEY)
         if found is None:
-            if self._wire.head(LAYOUT) is not None:
-                # Never taken for a new store: the sequences that stop a rollback would be lost.
-                raise BadRefs(f"{self._where(KEY)} is missing from a store that has content")
-            return Refs(), "", refs.encode(Refs())
+            if self._wire.head(LAYOUT) is None:
+                return Refs(), "", refs.encode(Refs())
+            found = self._wire.get(KEY)  # a first import makes them in this order, maybe just now
+        if found is None:
+            # Never taken for a new store: the sequences that stop a rollback would be lost.
+            raise BadRefs(f"{self._where(KEY)} is missing from a store that has content")
         return refs.decode(found.data, self._where(KEY)), found.etag, found.data
 
     def _where(self, key: str) -> str:
