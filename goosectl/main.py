@@ -23,6 +23,7 @@ NOUNS = {
     "infra": ("goosectl.infra", "Check and show the site's machines and profiles."),
     "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
     "token": ("goosectl.token", "Issue and revoke boot tokens."),
+    "audit": ("goosectl.audit", "See what happened, and check the record of it."),
     "db": ("goosectl.db", "Bring the site's state database to this version."),
     "serve": ("goosectl.serve", "Serve boot scripts, rendered files and content (as goosed does)."),
 }

@@ -73,6 +73,13 @@ class StateTooNew(MigrationError):
     default_hint = "run the newer version, or restore the state that this version wrote"
 
 
+class AuditBroken(DaemonError):
+    """The audit log is not what its seals say."""
+
+    code = "audit-broken"
+    default_hint = "keep the database as it is for whoever looks into it; restore from a backup"
+
+
 class BadTokenKey(DaemonError):
     """The key that boot tokens are derived from cannot be used."""
 

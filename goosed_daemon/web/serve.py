@@ -19,7 +19,7 @@ from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from bundles.store import open_store
 from bundles.store.durable import replace_file
-from goosed_daemon import audit, logs, token_key
+from goosed_daemon import audit, audit_chain, logs, token_key
 from goosed_daemon.errors import BadSetting, CannotListen
 from goosed_daemon.infra import Profiles
 from goosed_daemon.setting_forms import Address
@@ -161,7 +161,8 @@ async def _tally(deps: Deps) -> None:
 
 
 def _keep(deps: Deps) -> None:
-    """Writes the refusals counted in memory; when that fails they are lost, and the log says so."""
+    """Writes the refusals counted in memory and seals the audit log. Counts that cannot be
+    written are lost, and the log says so; events wait for the next seal."""
     counted = deps.strangers.take()
     try:
         audit.tally(deps.state, counted)
@@ -170,4 +171,10 @@ def _keep(deps: Deps) -> None:
             "counts of refusals are lost: %s",
             error.message,
             extra={"fields": {"code": error.code, "lost": len(counted)}},
+        )
+    try:
+        audit_chain.seal(deps.state, deps.clock())
+    except GooseError as error:
+        log.error(
+            "the audit log is not sealed: %s", error.message, extra={"fields": {"code": error.code}}
         )
