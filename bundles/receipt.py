@@ -146,9 +146,8 @@ def read(data: bytes, where: str) -> Receipt:
         ),
     )
     order = [(b.name, b.sequence, b.version) for b in found.bundles]
-    if order != sorted(set(order)) or len({(b.name, b.version) for b in found.bundles}) < len(
-        order
-    ):
+    versions = {(bundle.name, bundle.version) for bundle in found.bundles}
+    if order != sorted(set(order)) or len(versions) < len(order):
         raise fields.wrong("bundles", "are not sorted, or name a version twice")
     cut = [layer.digest for layer in found.layers]
     if cut != sorted(set(cut)):

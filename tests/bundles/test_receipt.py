@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import dataclasses
 import io
 import json
 import subprocess
@@ -25,6 +26,7 @@ from bundles.progress import SILENT
 from bundles.receipt import BadReceipt, Receipt, ReceiptTooLarge
 from bundles.receipt_trust import ReceiptOfAnotherSite, ReceiptSigner, UnknownReceiptSigner
 from bundles.store.protocol import Store
+from tests.bundles import test_lies as lies
 from tests.bundles.content import artifact, lay_out, noise, take
 from tests.bundles.making import NOW, Workshop
 from tests.bundles.signing import signer, ssh_verify
@@ -272,6 +274,81 @@ def test_bundles_and_layers_stand_in_order_and_once(whole: Receipt) -> None:
         data[field].append(copy.deepcopy(data[field][0]))
         with pytest.raises(BadReceipt, match="twice"):
             receipt.read(canonical.dumps(data), "it")
+
+
+def test_bundles_stand_in_the_order_of_their_sequences(whole: Receipt) -> None:
+    data = json.loads(whole.encode())
+    data["bundles"].reverse()
+    with pytest.raises(BadReceipt, match="bundles are not sorted"):
+        receipt.read(canonical.dumps(data), "it")
+
+
+def test_a_version_stands_once_whatever_its_sequence(whole: Receipt) -> None:
+    data = json.loads(whole.encode())
+    data["bundles"].insert(1, {**data["bundles"][0], "sequence": 2})
+    with pytest.raises(BadReceipt, match="name a version twice"):
+        receipt.read(canonical.dumps(data), "it")
+
+
+def test_a_short_layer_has_no_chunks(whole: Receipt) -> None:
+    data = json.loads(whole.encode())
+    short = receipt.cut_layer(digests.of(b"a\n"), list(chunks.cut(io.BytesIO(b"a\n"))))
+    data["layers"] = sorted([*data["layers"], short.encode()], key=lambda layer: layer["digest"])
+    with pytest.raises(BadReceipt, match="below 262144"):
+        receipt.read(canonical.dumps(data), "it")
+
+
+# A site that lies: documents that hash up to their root and contradict each other
+
+
+def lying(*artifacts: lies.Document) -> bytes:
+    """The receipt of a site that holds one bundle of these artifacts."""
+    root = lies.bundle(*artifacts)
+    held = {
+        "current": True,
+        "documents": [json.loads(document.data) for document in root.walk()],
+        "name": "base",
+        "root": root.descriptor.digest,
+        "sequence": 1,
+        "statement": digests.of(b"statement"),
+        "version": "1.0.0",
+    }
+    data = {
+        "bundles": [held],
+        "created": "2026-11-24T12:00:00Z",
+        "format": 1,
+        "layers": [],
+        "site": None,
+    }
+    return canonical.dumps(data)
+
+
+ONE = lies.manifest(lies.TREE, "os", lies.whole("a", b"a"))
+
+
+def test_documents_that_agree_are_taken() -> None:
+    found = receipt.read(lying(ONE, lies.artifact(lies.TREE, "more", ONE)), "it")
+    assert [c.path for c in found.bundles[0].tree.contents] == ["os/a", "os/a"]
+
+
+def test_a_document_of_another_size_than_its_parent_says() -> None:
+    lie = ONE.said(size=ONE.descriptor.size + 1)
+    for artifact_ in (lie, lies.artifact(lies.TREE, "os", lie)):
+        with pytest.raises(BadReceipt, match="does not hash to its name"):
+            receipt.read(lying(artifact_), "it")
+
+
+def test_an_index_where_a_manifest_must_stand() -> None:
+    deep = lies.artifact(lies.TREE, "os", lies.artifact(lies.TREE, "os", ONE))
+    with pytest.raises(BadReceipt, match="an index where a manifest must stand"):
+        receipt.read(lying(deep), "it")
+
+
+def test_a_blob_of_two_sizes() -> None:
+    blob = lies.whole("b", b"b")
+    other = lies.Blob(dataclasses.replace(blob.layer, path="c", size=2), b"b", blob.whole)
+    with pytest.raises(BadReceipt, match=r"os/c gives sha256:[0-9a-f]* another size"):
+        receipt.read(lying(lies.manifest(lies.TREE, "os", blob, other)), "it")
 
 
 def test_another_spelling_of_the_chunks_is_refused(whole: Receipt) -> None:
