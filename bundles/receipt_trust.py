@@ -46,24 +46,24 @@ def believe(
 ) -> Receipt:
     """The receipt `message`, when one of `signers` has signed it for the site that it names.
 
-    R1. The signature is well formed, made for receipts, and good.
-    R2. Its key is pinned.
-    R3. The receipt is well formed, and its documents hash up to their roots.
-    R4. It speaks for the site that the key is pinned to.
+    RC1. The signature is well formed, made for receipts, and good.
+    RC2. Its key is pinned.
+    RC3. The receipt is well formed, and its documents hash up to their roots.
+    RC4. It speaks for the site that the key is pinned to.
 
     Raises what `sshsig.verify` raises, `UnknownReceiptSigner`, what `receipt.read` raises, or
     `ReceiptOfAnotherSite`.
     """
-    key = sshsig.verify(message, armored, sshsig.RECEIPT)  # R1
+    key = sshsig.verify(message, armored, sshsig.RECEIPT)  # RC1
     pins = [signer for signer in signers if signer.key == key]
-    if not pins:  # R2
+    if not pins:  # RC2
         raise UnknownReceiptSigner(
             f"{where} is signed by {key.fingerprint}, which is not pinned as a site's receipt key",
             fingerprint=key.fingerprint,
         )
-    found = receipt.read(message, where)  # R3
+    found = receipt.read(message, where)  # RC3
     sites = {pin.site for pin in pins}
-    if None not in sites and found.site not in sites:  # R4
+    if None not in sites and found.site not in sites:  # RC4
         told = f"site {found.site}" if found.site else "a site without an id"
         named = ", ".join(sorted(site for site in sites if site))
         raise ReceiptOfAnotherSite(
