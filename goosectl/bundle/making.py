@@ -83,7 +83,7 @@ def build(
     """
     from bundles import build as builder
     from bundles import lock as locks
-    from bundles import plan, provenance, seal
+    from bundles import plan, provenance, sbom, seal
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
     from goosectl import ask
@@ -98,6 +98,7 @@ def build(
     draft = recipes.draft(loaded, pins, epoch.source_date())
     with interruptible(f"{out} holds nothing new", "run it again: it begins from the start"):
         artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
+        artifacts.append(sbom.expand(draft, artifacts, progress))
         artifacts.append(provenance.expand(loaded, digest, pins, draft, most, artifacts))
         planned = plan.Plan(
             artifacts,
