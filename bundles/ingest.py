@@ -208,6 +208,7 @@ def import_volumes(
                 faults.append(fault)
             written += contents.stored
         progress.finish()
+        overruled = head.overruled
         missing = _waiting(ingest, stored)
         if missing or faults:
             ingest.checkpoint()
@@ -218,13 +219,15 @@ def import_volumes(
             progress.start("making durable", None)
             ingest.publish(lambda refs: _switched(refs, head, policy))
             progress.finish()
+            recorded = store.refs().version(said.name, said.version)
+            overruled = recorded.overruled if recorded else overruled
         return Imported(
             statement=said,
             signers=head.signers,
             missing=missing,
             bytes_read=sum(volume.file.tell() for volume in volumes),
             bytes_written=written,
-            overruled=head.overruled,
+            overruled=overruled,
         )
 
 
@@ -285,11 +288,13 @@ def _check_version(refs: Refs, said: Statement) -> None:
 def _switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
     """`refs` with the bundle of `head` as the current version of its name.
 
-    Version and sequence are judged again: another import may have been faster than this one.
+    Version and sequence are judged again, and what had to be overruled now is what is recorded:
+    another import may have been faster than this one.
     """
     said = head.statement
     _check_version(refs, said)
-    replace(policy, sequences=refs.sequences).judge(said, f"{said.name} {said.version}")
+    now = replace(policy, sequences=refs.sequences)
+    overruled = now.judge(said, f"{said.name} {said.version}")
     known = refs.version(said.name, said.version)
     return with_bundle(
         refs,
@@ -303,6 +308,6 @@ def _switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
             signatures=tuple(digests.of(signature) for signature in head.signatures),
             imported=known.imported if known else format_time(policy.now),
             current=True,
-            overruled=head.overruled,
+            overruled=overruled,
         ),
     )

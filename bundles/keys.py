@@ -188,10 +188,12 @@ def describe(path: Path) -> dict[str, str | None]:
         key, protected = _read_container(path, data)
         with_passphrase = "with" if protected else "without"
         kind = f"private signing key {with_passphrase} passphrase"
+        if key.application is not None:
+            kind = "signing key in a FIDO token, which this file only finds"
         return {"kind": kind, "fingerprint": key.fingerprint, "comment": None}
     key, comment = load_public(path)
     return {
-        "kind": "public signing key",
+        "kind": "public signing key" + (" in a FIDO token" if key.application else ""),
         "fingerprint": key.fingerprint,
         "comment": comment or None,
     }

@@ -17,6 +17,8 @@ FORMAT = 1
 # It stands in an allowed_signers file, where commas, quotes, spaces, #, !, * and ? have a meaning,
 # and on a screen, where two names that look the same must be the same.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/+=-]{0,63}")
+# Of a time that is not after it, an allowed_signers file makes none, or an error.
+_EPOCH = "1970-01-01T00:00:00Z"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
@@ -66,8 +68,10 @@ def _check_signer(signer: TrustedSigner) -> None:
             plain = False
         if not plain:
             raise BadTrustRoot(f"{signer.name}: {moment!r} is not like 2026-11-24T12:00:00Z")
-    if moments != sorted(moments):
-        raise BadTrustRoot(f"{signer.name} is valid before it is valid")
+        if moment <= _EPOCH:
+            raise BadTrustRoot(f"{signer.name}: {moment} is before what ssh-keygen can read")
+    if moments != sorted(set(moments)):  # ssh-keygen takes no such line either
+        raise BadTrustRoot(f"{signer.name} would be valid until a time not after its first")
 
 
 def _check_thresholds(root: TrustRoot) -> None:

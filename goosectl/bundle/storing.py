@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -50,25 +51,27 @@ def import_(
         if request is not None:
             asking.write(request, of_layers(said, layers, asking.site_id()))
 
-    with interruptible(
-        "what was verified is kept, what was served is served",
-        "run it again: it goes on where it stopped",
-    ):
-        done = import_volumes(
-            paths, store, authority, policy, out.progress(), site.identities(identity), lacking
-        )
-    said = done.statement
-    if done.overruled:
-        with operator.state() as state, state.write() as transaction:
-            audit.record(
-                transaction,
-                policy.now,
-                "import-overruled",
-                operator.actor(),
-                bundle=said.name,
-                version=said.version,
-                codes=list(done.overruled),
+    # Opened first: where it cannot be written down, nothing is overruled.
+    with operator.state() if overrides else nullcontext() as state:
+        with interruptible(
+            "what was verified is kept, what was served is served",
+            "run it again: it goes on where it stopped",
+        ):
+            done = import_volumes(
+                paths, store, authority, policy, out.progress(), site.identities(identity), lacking
             )
+        said = done.statement
+        if state is not None and done.overruled:
+            with state.write() as transaction:
+                audit.record(
+                    transaction,
+                    policy.now,
+                    "import-overruled",
+                    operator.actor(),
+                    bundle=said.name,
+                    version=said.version,
+                    codes=list(done.overruled),
+                )
     text = [told.summary(said), f"signed by {', '.join(done.signers)}"]
     text += [f"overruled: {code}" for code in done.overruled]
     if done.missing:

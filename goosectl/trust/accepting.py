@@ -16,6 +16,7 @@ from goosectl.trust.options import app
 if TYPE_CHECKING:
     from bundles.trust import TrustRoot
     from bundles.trustchain import Link
+    from goosed_daemon.state import State
 
 
 @app.command("import")
@@ -39,11 +40,12 @@ def import_(
 
     out, now, store = output.get(), operator.now(), site.trust_store()
     root, chain, where = store.root(), options.chain(files), options.named(files)
-    if dry_run:
-        links = trustchain.follow(root, chain, now, where)
-    else:
-        links = store.advance(chain, now, where)
-        _record(root, links, now)
+    links = trustchain.follow(root, chain, now, where)
+    if links and not dry_run:
+        # Opened first: what cannot be written down does not come into force.
+        with operator.state() as state:
+            if links := store.advance(chain, now, where):
+                _record(state, root, links, now)
     versions, lines = _told(root, links, now)
     newest = links[-1].root if links else root
     warnings = words.warnings(newest, now)
@@ -81,12 +83,11 @@ def _told(
     return versions, lines
 
 
-def _record(root: TrustRoot, links: Sequence[Link], now: datetime) -> None:
+def _record(state: State, root: TrustRoot, links: Sequence[Link], now: datetime) -> None:
     from goosed_daemon import audit
 
-    if not links:
-        return
-    with operator.state() as state, state.write() as transaction:
+    before = links[-2].root if len(links) > 1 else root
+    with state.write() as transaction:
         audit.record(
             transaction,
             now,
@@ -95,7 +96,5 @@ def _record(root: TrustRoot, links: Sequence[Link], now: datetime) -> None:
             version=links[-1].root.version,
             fingerprint=links[-1].root.fingerprint,
             previous=root.fingerprint,
-            signed=words.standing(
-                links[-2].root if len(links) > 1 else root, links[-1], now
-            ).signed,
+            signed=words.standing(before, links[-1], now).signed,
         )

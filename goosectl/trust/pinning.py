@@ -79,7 +79,8 @@ def init(
             raise UsageError(
                 "nothing was pinned", hint="ask the release engineer for the fingerprint"
             )
-    store.pin(links, fingerprint or root.fingerprint)
+    # Stock tools print it with the padding of base64 (docs/trust.md).
+    store.pin(links, fingerprint.strip().rstrip("=") if fingerprint else root.fingerprint)
     facts = {**words.facts(root), "file": str(store.path)}
     out.result(facts, text=f"pinned {root.fingerprint} in {store.path}")
 

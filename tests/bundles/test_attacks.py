@@ -11,6 +11,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from bundles import keys, paths, plan, policy, sshsig, statement, trust, trustst
 from bundles.build import OutputBusy, OutputExists, OutputFailed
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
-from bundles.ingest import MixedVolumes, NoVolumes, VersionTaken
+from bundles.ingest import MixedVolumes, NoVolumes, VersionTaken, import_volumes
+from bundles.progress import SILENT
 from bundles.scan import DamagedBlob
 from bundles.sources import Artifact, SourceFile, tree
 from bundles.store import open_store
@@ -353,6 +355,20 @@ def test_bundle_for_another_site(shop: Workshop) -> None:
     with pytest.raises(policy.WrongAudience, match="no id"):
         shop.import_(volume)
     assert shop.import_(volume, site="site-b").state == "complete"
+
+
+def test_rollback_behind_a_faster_import_is_recorded(shop: Workshop) -> None:
+    """What had to be overruled is what the refs say at the switch, not when the volumes were
+    opened."""
+    old = shop.build(out="old")
+    shop.import_(*shop.build(shop.draft(version="2.0.0", sequence=2), out="new"))
+    unseen = policy.Policy(NOW, sequences={})
+    with pytest.raises(policy.RollbackRefused):
+        import_volumes(old, shop.store, shop.root, unseen, SILENT)
+    allowed = replace(unseen, allow=frozenset(["rollback-refused"]))
+    done = import_volumes(old, shop.store, shop.root, allowed, SILENT)
+    assert done.overruled == ("rollback-refused",)
+    assert shop.store.refs().current("base").overruled == ("rollback-refused",)
 
 
 def test_expired_bundle(shop: Workshop) -> None:

@@ -125,6 +125,14 @@ def test_file_of_a_token_is_what_openssh_reads(tmp_path: Path) -> None:
     assert ssh_keygen("-yf", path).split()[:2] == TOKEN.public.openssh.split()
 
 
+def test_key_show_says_where_the_key_is(tmp_path: Path) -> None:
+    path = token_file(tmp_path / "token", TOKEN.public)
+    for file in (path, path.with_name("token.pub")):
+        told = keys.describe(file)
+        assert "in a FIDO token" in str(told["kind"])
+        assert told["fingerprint"] == TOKEN.public.fingerprint
+
+
 @pytest.mark.parametrize("name", ["token", "token.pub"])
 def test_token_that_is_not_there(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -150,28 +150,75 @@ def test_inspect_names_files_as_they_are_served(person: Person) -> None:
     assert [file["path"] for file in inspected] == [file["path"] for file in stored]
 
 
-def test_overruled_refusal_is_written_down_twice(person: Person) -> None:
-    person.build("1.0.0", "[elsewhere]")
-    code, _, err = person.run("bundle", "import", "media-1.0.0")
-    assert code == 1
-    assert "--allow wrong-audience" in err
-    person.ok("bundle", "import", "media-1.0.0", "--allow", "wrong-audience")
-    assert person.json("bundle", "list")["items"][0]["overruled"] == ["wrong-audience"]
+def overruled(person: Person) -> list[tuple[str, Any]]:
+    """What the audit log says."""
     state = connect(Home(person.folder / "home"))
     with state.read() as transaction:
-        events = transaction.execute("select kind, detail from events")
+        events = list(transaction.execute("select kind, detail from events order by id"))
     state.close()
-    assert events == [
-        (
-            "import-overruled",
-            '{"bundle":"base","codes":["wrong-audience"],"version":"1.0.0"}',
-        )
+    return [(kind, json.loads(detail)) for kind, detail in events]
+
+
+def refused_and_overruled(person: Person, code: str, *media: str) -> None:
+    """The refusal is named, and names the way out; overruled it stands beside the refs, in what
+    the command says, and in the audit log."""
+    found, _, err = person.run("bundle", "import", *media, "--json")
+    assert (found, json.loads(err.splitlines()[-1])["code"]) == (1, code)
+    assert f"--allow {code}" in json.loads(err.splitlines()[-1])["hint"]
+    done = person.json("bundle", "import", *media, "--allow", code)
+    assert done["overruled"] == [code]
+    current = [
+        item for item in person.json("bundle", "list")["items"] if item["served"] == "current"
     ]
+    assert [item["overruled"] for item in current] == [[code]]
+    kind, detail = overruled(person)[-1]
+    assert (kind, detail["codes"], detail["version"]) == (
+        *("import-overruled", [code]),
+        done["version"],
+    )
 
 
-def test_what_cannot_be_overruled(person: Person) -> None:
+def test_wrong_audience_is_overruled_by_name_and_written_down(person: Person) -> None:
+    person.build("1.0.0", "[elsewhere]")
+    refused_and_overruled(person, "wrong-audience", "media-1.0.0")
+
+
+def test_expired_is_overruled_by_name_and_written_down(person: Person) -> None:
+    person.build("1.0.0", "any\nexpires: 2001-01-01T00:00:00Z")
+    refused_and_overruled(person, "expired", "media-1.0.0")
+
+
+def test_rollback_is_overruled_by_name_and_written_down(person: Person) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        person.build(version)
+    person.ok("bundle", "import", "media-2.0.0")
+    refused_and_overruled(person, "rollback-refused", "media-1.0.0")
+
+
+def test_every_refusal_is_overruled_on_its_own(person: Person) -> None:
+    person.build("1.0.0", "[elsewhere]\nexpires: 2001-01-01T00:00:00Z")
+    code, _, err = person.run("bundle", "import", "media-1.0.0", "--allow", "wrong-audience")
+    assert code == 1
+    assert "--allow expired" in err
+    both = ("--allow", "wrong-audience", "--allow", "expired", "--allow", "rollback-refused")
+    done = person.json("bundle", "import", "media-1.0.0", *both)
+    assert done["overruled"] == ["wrong-audience", "expired"]  # only what had to be
+
+
+def test_nothing_is_overruled_where_it_cannot_be_written_down(person: Person) -> None:
+    person.build("1.0.0", "[elsewhere]")
+    (person.folder / "home/state.db").write_bytes(b"not a database" * 100)
+    code, _, _ = person.run("bundle", "import", "media-1.0.0", "--allow", "wrong-audience")
+    assert code == 1
+    assert person.json("bundle", "list")["items"] == []
+
+
+@pytest.mark.parametrize(
+    "refusal", ["unknown-signer", "too-few-signatures", "signature-invalid", "reader-too-old", "x"]
+)
+def test_what_cannot_be_overruled(person: Person, refusal: str) -> None:
     person.build()
-    code, _, err = person.run("bundle", "import", "media-1.0.0", "--allow", "unknown-signer")
+    code, _, err = person.run("bundle", "import", "media-1.0.0", "--allow", refusal)
     assert code == 2
     assert "cannot be overruled" in err
 

@@ -10,7 +10,11 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundles import keys, trust
+from bundles import keys, rotation, trust, trustchain
+from bundles.sshkey import PublicKey
+from bundles.sshsig import TRUST
+from bundles.trust import TrustRoot
+from bundles.trustchain import Link
 from tests.fuzz.__main__ import CORPUS
 from tests.vectors.forge import Key
 
@@ -43,6 +47,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     pairs = [(keys.parse_public(Key(name).openssh)[0], name) for name in ("release", "second")]
     yield "trust-root", trust.first(pairs[:1], 1).render()
     yield "trust-root", trust.first(pairs, 2).render()
+    yield "trust-chain", chain(trust.first(pairs[:1], 1), pairs[1:])
     for path in (*EXAMPLES.glob("*.yaml"), VECTORS / "v1-open" / "v1-open.yaml"):
         yield "recipe", path.read_bytes()
     yield (
@@ -56,6 +61,13 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b'{"documents":[],"format":1,"layers":[{"digest":"sha256:' + b"0" * 64 + b'","size":4}],'
         b'"name":"vector","root":"sha256:' + b"0" * 64 + b'","site":null,"version":"1.0.0"}',
     )
+
+
+def chain(first: TrustRoot, add: list[tuple[PublicKey, str]]) -> bytes:
+    """Version 1, and a version 2 that its one signer signed."""
+    second = rotation.successor(first, rotation.Changes(add=add))
+    armored = Key("release").sign(second.render(), TRUST)
+    return trustchain.render([Link(first), Link(second, (armored,))])
 
 
 def main() -> None:

@@ -14,7 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from bundles import canonical, keys, layout, lock, recipe, repair_request, sshsig, statement, trust
+from bundles import (
+    canonical,
+    keys,
+    layout,
+    lock,
+    recipe,
+    repair_request,
+    sshsig,
+    statement,
+    trust,
+    trustchain,
+)
 from bundles import digest as digests
 from bundles.errors import GooseError
 from bundles.policy import Policy
@@ -141,6 +152,13 @@ def request(data: bytes) -> None:
     assert repair_request.read(data, "R").encode() == data
 
 
+def trust_chain(data: bytes) -> None:
+    """A chain of trust roots, and what would follow from it."""
+    links = trustchain.read(data, "C")
+    assert trustchain.render(links) == data
+    trustchain.follow(links[0].root, links, _NOW, "C")
+
+
 def json_(data: bytes) -> None:
     """Canonical JSON."""
     assert canonical.dumps(canonical.loads(data, "J")) == data
@@ -157,6 +175,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "repair-request": request,
     "signature": signature,
     "statement": statement_,
+    "trust-chain": trust_chain,
     "trust-root": trust_root,
     "volume": volume,
 }
