@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,6 +117,44 @@ def render(machine: Name, folder: FolderOption = None) -> None:
     output.get().result(
         {"machine": found.name, "installer": boot.profile.installer, "text": text},
         text=text.rstrip("\n"),
+    )
+
+
+@app.command()
+def simulate(
+    mac: Annotated[str, typer.Option(metavar="MAC", help="The MAC it asks with, or its name.")],
+    uuid: Annotated[str | None, typer.Option(help="The UUID it reports.")] = None,
+    serial: Annotated[str | None, typer.Option(help="The serial number it reports.")] = None,
+    folder: FolderOption = None,
+) -> None:
+    """Show what a machine would get now: the decision, script, rendered file and digests.
+
+    No token is issued or used, and nothing is written; where secrets would stand, others do.
+
+    Example: goosectl infra simulate --mac 52:54:00:12:34:56
+    """
+    from goosectl import operator, simulation
+
+    address, _ = operator.resolve(mac, needs_profiles=False)
+    found = simulation.run(address, uuid, serial, _load(folder))
+    parts = [f"{address} would {simulation.verb(found)}: {found.why}"]
+    parts += [f"hint: {found.hint}"] if found.hint else []
+    parts += ["", "The script:", "", found.script.rstrip("\n")]
+    if found.rendered is not None:
+        parts += ["", "The rendered file:", "", found.rendered.rstrip("\n"), "", "Fetched:", ""]
+        parts += [f"{file.digest}  {file.size}  {file.path}" for file in found.artifacts]
+    output.get().result(
+        {
+            "mac": address,
+            "machine": found.machine.name if found.machine is not None else None,
+            "outcome": found.outcome,
+            "why": found.why,
+            "hint": found.hint,
+            "script": found.script,
+            "rendered": found.rendered,
+            "artifacts": [asdict(file) for file in found.artifacts],
+        },
+        text="\n".join(parts),
     )
 
 

@@ -10,7 +10,7 @@ from goosectl import operator, output
 
 if TYPE_CHECKING:
     from goosed_daemon.machines import Arming
-    from goosed_daemon.tokens import Token
+    from goosed_daemon.token_rows import Token
 
 app = typer.Typer(help="Arm machines for installation; see what they do.", no_args_is_help=True)
 
@@ -76,13 +76,13 @@ def list_() -> None:
 
     Example: goosectl machine list
     """
-    from goosed_daemon import machines, tokens
+    from goosed_daemon import machines, token_rows
 
     armings, waiting = {}, {}
     with operator.state_if_any() as state:
         if state is not None:
             armings = {arming.mac: arming for arming in machines.known(state)}
-            waiting = tokens.waiting(state, operator.now())
+            waiting = token_rows.waiting(state, operator.now())
     infra = operator.infra_if_good("machines are listed by MAC alone")
     described = {m.mac[0]: m for m in infra.machines.values()} if infra is not None else {}
     rows = []
@@ -103,14 +103,14 @@ def show(
 
     Example: goosectl machine show web1
     """
-    from goosed_daemon import audit, machines, tokens
+    from goosed_daemon import audit, machines, token_rows
 
     mac, name = operator.resolve(machine, needs_profiles=False)
     arming, token, happened = None, None, []
     with operator.state_if_any() as state:
         if state is not None:
             arming = machines.show(state, mac)
-            token = tokens.waiting(state, operator.now()).get(mac)
+            token = token_rows.waiting(state, operator.now()).get(mac)
             happened = audit.events(state, mac=mac, limit=events) if events else []
     value = _row(mac, arming, token) | {
         "name": name,
@@ -132,6 +132,23 @@ def show(
         for event in happened
     ]
     output.get().result(value, text="\n".join(lines))
+
+
+@app.command()
+def why(machine: Machine) -> None:
+    """Say what a machine would get if it asked for its boot script now, and why.
+
+    Exit code 0 whether it would install or not. Example: goosectl machine why web1
+    """
+    from goosectl import simulation
+
+    mac, name = operator.resolve(machine, needs_profiles=False)
+    found = simulation.run(mac)
+    told = f"{name or mac} would {simulation.verb(found)}: {found.why}"
+    output.get().result(
+        {"mac": mac, "name": name, "outcome": found.outcome, "why": found.why, "hint": found.hint},
+        text=told if found.hint is None else f"{told}\nhint: {found.hint}",
+    )
 
 
 _COLUMNS = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundles.errors import UsageError
@@ -61,6 +62,26 @@ def state_if_any(*, migrated: bool = True) -> Iterator[State | None]:
         pass  # opening it says in better words what is wrong
     with state(migrated=migrated) as opened:
         yield opened
+
+
+@contextmanager
+def state_to_look_at() -> Iterator[State]:
+    """The same, but an empty one where there is none."""
+    from tempfile import TemporaryDirectory
+
+    from goosed_daemon.home import Home
+    from goosed_daemon.state import open_state
+
+    with state_if_any() as found:
+        if found is not None:
+            yield found
+            return
+    with TemporaryDirectory() as folder:
+        empty = open_state(Home(Path(folder)), None, now())
+        try:
+            yield empty
+        finally:
+            empty.close()
 
 
 def tokens(of: State, settings: Settings) -> Tokens:

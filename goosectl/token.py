@@ -73,7 +73,7 @@ def list_(
 
     Example: goosectl token list --mac 52:54:00:12:34:56
     """
-    from goosed_daemon.tokens import newest
+    from goosed_daemon.token_rows import newest
 
     address = None if mac is None else operator.resolve(mac, needs_profiles=False)[0]
     at = operator.now()

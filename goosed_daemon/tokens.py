@@ -25,38 +25,9 @@ from goosed_daemon.errors import (
 )
 from goosed_daemon.state.protocol import State, Transaction
 from goosed_daemon.token_key import TokenKey
+from goosed_daemon.token_rows import COLUMNS, Token, newest
 
 MAX_REFUSAL_EVENTS = 10  # audit events per token; further refusals are only counted
-_COLUMNS = (
-    "id, mac, token, expires_at, used, issued_at, issued_to, used_at, used_by, ended, ended_at,"
-    " refusals"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One row of the tokens table."""
-
-    id: str
-    mac: str
-    digest: str  # SHA-256 of the secret, hexadecimal
-    expires_at: datetime
-    used: bool
-    issued_at: datetime
-    issued_to: str
-    used_at: datetime | None
-    used_by: str | None
-    ended: str | None
-    ended_at: datetime | None
-    refusals: int
-
-    def state(self, now: datetime) -> str:
-        """`active`, `used`, `expired` or why it was ended."""
-        if self.used:
-            return "used"
-        if self.ended is not None:
-            return self.ended
-        return "active" if self.expires_at > now else "expired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +65,17 @@ class Tokens:
         with self._state.write(lock=mac) as transaction:
             if found := self._waiting(transaction, mac, now):
                 return found  # of another request that was first
-            arming = machines.arming(transaction, mac)
-            if arming is None or not arming.armed:
-                installed = arming is not None and arming.reason == "installed"
-                why = "it is installed" if installed else "it is not armed"
-                raise MachineNotArmed(f"{mac} is not to be installed: {why}", mac=mac)
-            if arming.tries_left < 1:
-                raise TriesExhausted(f"{mac} has used up the tries it was armed with", mac=mac)
+            _tries_left(transaction, mac)
             left = machines.take_try(transaction, mac)
             return self._issue(transaction, mac, now, self._ttl, address, tries_left=left)
+
+    def foresee(self, mac: str, now: datetime) -> tuple[int, Token | None]:
+        """What `offer` would find: the tries left, and the token that waits. Changes nothing, and
+        raises as `offer` does."""
+        with self._state.read() as transaction:
+            if found := self._waiting(transaction, mac, now):
+                return 0, found.token
+            return _tries_left(transaction, mac), None
 
     def issue(self, mac: str, now: datetime, ttl: timedelta, actor: str) -> Offer:
         """A new token by an operator's word: the machine need not be armed, and no try is
@@ -138,7 +111,7 @@ class Tokens:
             won = transaction.execute(
                 "update tokens set used = true, used_at = ?, used_by = ?"
                 " where token = ? and not used and ended is null and expires_at > ?"
-                f" returning {_COLUMNS}",
+                f" returning {COLUMNS}",
                 (now, address, token_key.digest(secret), now),
             )
             if won:
@@ -163,7 +136,7 @@ class Tokens:
     def revoke(self, token_id: str, now: datetime, actor: str) -> Token:
         """Ends a waiting token. Raises `TokenUnknown`, or `TokenUsed` when it is too late."""
         with self._state.write() as transaction:
-            rows = transaction.execute(f"select {_COLUMNS} from tokens where id = ?", (token_id,))
+            rows = transaction.execute(f"select {COLUMNS} from tokens where id = ?", (token_id,))
             if not rows:
                 raise TokenUnknown(
                     f"there is no token {token_id}", hint="see `goosectl token list`"
@@ -182,7 +155,7 @@ class Tokens:
         """The token whose install reports with `secret`: only the machine's last used one."""
         with self._state.read() as transaction:
             rows = transaction.execute(
-                f"select {_COLUMNS} from tokens where mac = ? and used"
+                f"select {COLUMNS} from tokens where mac = ? and used"
                 " order by used_at desc limit 1",
                 (mac,),
             )
@@ -194,7 +167,7 @@ class Tokens:
 
     def _waiting(self, transaction: Transaction, mac: str, now: datetime) -> Offer | None:
         rows = transaction.execute(
-            f"select {_COLUMNS} from tokens"
+            f"select {COLUMNS} from tokens"
             " where mac = ? and not used and ended is null and expires_at > ?",
             (mac, now),
         )
@@ -219,7 +192,7 @@ class Tokens:
         secret = self._key.boot(token_id)
         rows = transaction.execute(
             "insert into tokens (id, mac, token, expires_at, issued_at, issued_to)"
-            f" values (?, ?, ?, ?, ?, ?) returning {_COLUMNS}",
+            f" values (?, ?, ?, ?, ?, ?) returning {COLUMNS}",
             (token_id, mac, token_key.digest(secret), now + ttl, now, actor),
         )
         audit.record(
@@ -230,7 +203,7 @@ class Tokens:
 
     def _find(self, transaction: Transaction, secret: str) -> Token | None:
         rows = transaction.execute(
-            f"select {_COLUMNS} from tokens where token = ?", (token_key.digest(secret),)
+            f"select {COLUMNS} from tokens where token = ?", (token_key.digest(secret),)
         )
         token = Token(*rows[0]) if rows else None
         return token if token is not None and self._is_secret_of(token, secret) else None
@@ -239,25 +212,16 @@ class Tokens:
         return hmac.compare_digest(self._key.boot(token.id).encode(), secret.encode())
 
 
-def newest(state: State, mac: str | None = None, limit: int = 1000) -> list[Token]:
-    """The newest `limit` tokens of one machine or of all, oldest first. Needs no key."""
-    which, parameters = ("where mac = ?", [mac]) if mac is not None else ("", [])
-    with state.read() as transaction:
-        rows = transaction.execute(
-            f"select {_COLUMNS} from tokens {which} order by issued_at desc, id limit ?",
-            (*parameters, limit),
-        )
-    return [Token(*row) for row in reversed(rows)]
-
-
-def waiting(state: State, now: datetime) -> dict[str, Token]:
-    """By MAC, the tokens that wait for their use: these machines install at their next boot."""
-    with state.read() as transaction:
-        rows = transaction.execute(
-            f"select {_COLUMNS} from tokens where not used and ended is null and expires_at > ?",
-            (now,),
-        )
-    return {token.mac: token for token in (Token(*row) for row in rows)}
+def _tries_left(transaction: Transaction, mac: str) -> int:
+    """At least 1. Raises `MachineNotArmed` or `TriesExhausted`."""
+    arming = machines.arming(transaction, mac)
+    if arming is None or not arming.armed:
+        installed = arming is not None and arming.reason == "installed"
+        why = "it is installed" if installed else "it is not armed"
+        raise MachineNotArmed(f"{mac} is not to be installed: {why}", mac=mac)
+    if arming.tries_left < 1:
+        raise TriesExhausted(f"{mac} has used up the tries it was armed with", mac=mac)
+    return arming.tries_left
 
 
 _UNKNOWN = "this token was never issued here"

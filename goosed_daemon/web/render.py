@@ -17,7 +17,8 @@ from goosed_daemon.errors import (
 )
 from goosed_daemon.render import kickstart, preseed
 from goosed_daemon.telemetry import TOKENS
-from goosed_daemon.tokens import Token, judge
+from goosed_daemon.token_rows import Token
+from goosed_daemon.tokens import judge
 from goosed_daemon.web import asked
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address

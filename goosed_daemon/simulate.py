@@ -1,0 +1,86 @@
+"""What a machine would get if it asked now, and why: without a token issued or used, and without
+anything written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bundles.catalog import Catalog
+from bundles.errors import GooseError
+from goosed_daemon import boot
+from goosed_daemon.errors import MachineNotArmed
+from goosed_daemon.infra import Infra
+from goosed_daemon.infra.models import Machine, OSProfile
+from goosed_daemon.infra.validate import rendered
+from goosed_daemon.render import ipxe
+from goosed_daemon.tokens import Tokens
+
+INSTALL = "install"
+SECRET = "not-a-token"  # noqa: S105 - stands in the rendered file where a secret would
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that the script has the machine fetch."""
+
+    path: str
+    digest: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """The answer that a machine would get."""
+
+    mac: str  # as it asked
+    machine: Machine | None
+    outcome: str  # `install`, or the code of the refusal
+    why: str  # in words
+    hint: str | None  # what to do about it
+    script: str
+    rendered: str | None
+    artifacts: tuple[Artifact, ...]
+
+
+def simulate(
+    infra: Infra,
+    catalog: Catalog,
+    tokens: Tokens,
+    now: datetime,
+    base_url: str,
+    mac: str,
+    uuid: str | None = None,
+    serial: str | None = None,
+) -> Simulation:
+    """The answer to a machine with these identities (`mac` normalised), in the order in which the
+    daemon asks: which machine, is its content here, may it install. Raises `StateError` or
+    `StoreError`."""
+    machine: Machine | None = None
+    try:
+        machine = boot.recognise(infra, mac, uuid, serial)
+        profile = infra.profile(machine.profile)
+        boot.check_content(catalog, profile)
+        offer = tokens.sample(machine.mac[0], now)
+        context = boot.context(infra, catalog, machine, base_url, offer, SECRET)
+        script, text = ipxe.install(context), rendered(context)
+        why = _permission(tokens, machine.mac[0], now)
+    except GooseError as error:
+        words = ipxe.local_disk if isinstance(error, MachineNotArmed) else ipxe.refuse
+        script = words(error.message, error.hint)
+        return Simulation(mac, machine, error.code, error.message, error.hint, script, None, ())
+    found = _artifacts(catalog, profile)
+    return Simulation(mac, machine, INSTALL, why, None, script, text, found)
+
+
+def _permission(tokens: Tokens, mac: str, now: datetime) -> str:
+    """Why a token would be given. Raises what `Tokens.offer` raises."""
+    left, waiting = tokens.foresee(mac, now)
+    if waiting is not None:
+        return f"a boot token waits for it until {waiting.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"it is armed, and {left} tries are left"
+
+
+def _artifacts(catalog: Catalog, profile: OSProfile) -> tuple[Artifact, ...]:
+    files = [catalog.find(profile.bundle, None, path) for path in (profile.kernel, *profile.initrd)]
+    return tuple(Artifact(file.path, file.digest, file.size) for file in files if file is not None)
