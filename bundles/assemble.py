@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,7 +22,7 @@ from bundles.plan import (
 )
 from bundles.progress import Progress
 from bundles.seal import Recipient, SealedWriter
-from bundles.statement import parse_time
+from bundles.statement import Statement, parse_time
 from bundles.volume import END, MAX_TIME, blob_name, header, padding
 from bundles.writer import VolumeWriter, encode_head
 
@@ -41,10 +41,8 @@ class Assembly:
         self.statement = plan.statement
         self.message = b""
         self._abandoned = False  # set by one thread, seen by others
-        self._count = len(plan.statement.volumes)
-        created = plan.statement.created
-        moment = int(parse_time(created).timestamp()) if created else 0
-        self._mtime = moment if 0 <= moment <= MAX_TIME else 0
+        self.count = len(plan.statement.volumes)
+        self._mtime = entry_time(plan.statement)
 
     def open(
         self, paths: Sequence[Path], stack: ExitStack
@@ -60,7 +58,7 @@ class Assembly:
         found = Found(self._plan)
         items = found.content(self._pool)
         for k, (writer, pieces) in enumerate(zip(writers, self._shares(), strict=True), 1):
-            self._progress.volume(writer.path.name, k, self._count)
+            self._progress.volume(writer.path.name, k, self.count)
             for piece in pieces:
                 item = next(items)
                 found.add(piece, writer.add(piece.layer, item, found.seen, self._progress), item)
@@ -70,7 +68,7 @@ class Assembly:
         self._progress.start("writing out", sum(writer.position for writer in writers))
         hashes = []
         for k, writer in enumerate(writers, 1):
-            self._progress.volume(writer.path.name, k, self._count)
+            self._progress.volume(writer.path.name, k, self.count)
             hashes.append(writer.finish(self._progress))
         self._progress.finish()
         return writers, hashes
@@ -137,7 +135,7 @@ class Assembly:
         stream: Iterator[bytes | memoryview],
         recipients: Sequence[Recipient],
     ) -> str:
-        self._progress.volume(writer.path.name, number, self._count)
+        self._progress.volume(writer.path.name, number, self.count)
         return writer.seal(stream, recipients)
 
     def _stream(
@@ -163,31 +161,45 @@ class Assembly:
     def _heads(self, found: Found) -> Iterator[list[tuple[str, bytes]]]:
         """The head of each volume, signed: the digests in `found` are final."""
         documents = found.documents()
-        for digest, _ in documents.entries[:-1]:
-            if digest in found.seen:
-                raise ContentConflict(
-                    f"the bundle's content holds its own document {digest}",
-                    hint="leave out the file that is a manifest of this very bundle",
-                )
+        refuse_own_documents(documents, found.seen)
         self.statement = replace(self._plan.statement, root=documents.root.digest)
         self.message = self.statement.encode()
         signatures = [sshsig.sign(self.message, s, sshsig.BUNDLE) for s in self._signers]
-        for number in range(1, self._count + 1):
+        for number in range(1, self.count + 1):
             index = layout.encode_layout_index(
-                documents.root, self.statement.version, documents.artifacts, number, self._count
+                documents.root, self.statement.version, documents.artifacts, number, self.count
             )
-            yield _head(index, self.message, signatures, documents)
+            yield head_entries(index, self.message, signatures, documents.entries)
 
 
-def _head(
-    index: bytes, message: bytes, signatures: Sequence[bytes], documents: Documents
+def entry_time(said: Statement) -> int:
+    """The modification time of all entries, seconds since 1970."""
+    moment = int(parse_time(said.created).timestamp()) if said.created else 0
+    return moment if 0 <= moment <= MAX_TIME else 0
+
+
+def refuse_own_documents(documents: Documents, layers: Collection[str]) -> None:
+    """Raises `ContentConflict` for a bundle one of whose `layers` is one of its documents."""
+    for digest, _ in documents.entries[:-1]:
+        if digest in layers:
+            raise ContentConflict(
+                f"the bundle's content holds its own document {digest}",
+                hint="leave out the file that is a manifest of this very bundle",
+            )
+
+
+def head_entries(
+    index: bytes,
+    message: bytes,
+    signatures: Sequence[bytes],
+    blobs: Iterable[tuple[str, bytes]],
 ) -> list[tuple[str, bytes]]:
-    """The entries of a volume before its layers, in order."""
+    """The entries of a head, in order; `blobs` are its documents by digest."""
     entries = [
         ("oci-layout", layout.OCI_LAYOUT),
         ("index.json", index),
         (STATEMENT_NAME, message),
     ]
     entries += [(signature_name(n), signature) for n, signature in enumerate(signatures, 1)]
-    entries += [(blob_name(digest), data) for digest, data in documents.entries]
+    entries += [(blob_name(digest), data) for digest, data in blobs]
     return entries

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from bundles.chunks import Chunk
 
@@ -38,3 +39,16 @@ class Base:
     documents: bytes | None
     chunks: Callable[[Collection[str]], Iterator[tuple[str, Chunk]]]
     read: Callable[[str, int, int], bytes] | None = None  # digest, offset, count
+
+
+class BlobReader(Protocol):
+    """A base blob, read in any order."""
+
+    def seek(self, offset: int, /) -> int:
+        """Goes to `offset` bytes from the start."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes; fewer only at the end."""
+
+    def close(self) -> None:
+        """Ends reading."""

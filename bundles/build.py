@@ -19,14 +19,16 @@ from pathlib import Path
 from bundles import canonical, sshsig
 from bundles import digest as digests
 from bundles.assemble import Assembly
+from bundles.base import Base
+from bundles.deltabuild import DeltaAssembly, Saved
 from bundles.errors import GooseError
 from bundles.keys import Signer
 from bundles.plan import Plan
 from bundles.progress import Progress
-from bundles.seal import SUFFIX, Recipient, SealedWriter
+from bundles.seal import SUFFIX, Recipient
 from bundles.statement import FORMAT, Statement
 from bundles.store import durable
-from bundles.writer import VolumeWriter
+from bundles.writer import PendingFile
 
 _THREADS = 3  # two that read and hash, one that may wait for the disk
 
@@ -61,6 +63,7 @@ class Built:
     volume_list: Path
     signatures: tuple[Path, ...]  # of the volume list
     bytes: int  # of all volumes
+    saved: Saved | None = None  # by a delta
 
 
 def build(
@@ -69,24 +72,29 @@ def build(
     out: Path,
     progress: Progress,
     recipients: Sequence[Recipient] = (),
+    base: Base | None = None,
 ) -> Built:
     """Writes the volumes of `plan` into the folder `out`, signed by each of `signers`; sealed to
-    `recipients` if there are any.
+    `recipients` if there are any. With a `base` they hold only what it lacks.
 
     Raises `OutputBusy`, `OutputExists`, `OutputFailed`, `SealFailed` or `SourceFault`; afterwards
     `out` holds nothing new.
     """
     stem = f"{plan.statement.name}-{plan.statement.version}"
-    count = len(plan.statement.volumes)
-    suffix = SUFFIX if recipients else ""
-    paths = [out / f"{stem}.{k}of{count}.goose.tar{suffix}" for k in range(1, count + 1)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_THREADS) as pool, ExitStack() as stack:
             stack.enter_context(_claimed(out))
             _refuse_existing(out, stem)
-            assembly = Assembly(plan, signers, pool, progress)
-            files: Sequence[VolumeWriter | SealedWriter]
+            assembly: Assembly | DeltaAssembly
+            if base is None:
+                assembly = Assembly(plan, signers, pool, progress)
+            else:
+                assembly = DeltaAssembly(plan, base, signers, pool, progress)
+            count = assembly.count
+            suffix = SUFFIX if recipients else ""
+            paths = [out / f"{stem}.{k}of{count}.goose.tar{suffix}" for k in range(1, count + 1)]
+            files: Sequence[PendingFile]
             if recipients:
                 files, hashes = assembly.sealed(paths, recipients, stack)
             else:
@@ -116,6 +124,7 @@ def build(
                 volume_list=lists[0][0],
                 signatures=tuple(path for path, _ in lists[1:]),
                 bytes=sum(file.position for file in files),
+                saved=assembly.saved if isinstance(assembly, DeltaAssembly) else None,
             )
     except OSError as error:
         raise _failed(out, error) from error

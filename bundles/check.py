@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
+from bundles.base import BaseBundle, BlobReader
+from bundles.content import Content
 from bundles.errors import GooseError
 from bundles.faults import raise_any
+from bundles.head import shares
 from bundles.ingest import open_volumes
+from bundles.missing import MissingBase
 from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.repair_request import RepairRequest, of_layers
-from bundles.scan import Blob, ContentReader, shares
+from bundles.scan import Blob
 from bundles.seal import Identity
 from bundles.statement import Statement
-from bundles.verify import Authority, Content
+from bundles.unpack import VolumeContent
+from bundles.verify import Authority
 from bundles.volume import BadVolume
 
 
@@ -33,6 +38,8 @@ class Checked:
     faults: tuple[GooseError, ...]
     bad: tuple[Content, ...]  # layers that these volumes should hold, and do not hold whole
     bytes_read: int
+    unchecked: int = 0  # layers of a delta that its packs alone do not make, for want of a base
+    lacking: MissingBase | None = None  # why nothing is known of a delta's files
 
     def raise_faults(self) -> None:
         """Raises the one fault that was found, or `DamagedVolumes` naming all."""
@@ -75,34 +82,69 @@ class _Entry:
             self.good.add(self.digest)
 
 
+class Known(Protocol):
+    """What a delta builds on, where it is at hand."""
+
+    def documents(self, bundles: Sequence[BaseBundle]) -> bytes:
+        """See `head.BaseDocuments`."""
+
+    def open(self, digest: str) -> BlobReader:
+        """Opens a blob that copies read."""
+
+    def has(self, digest: str) -> bool:
+        """Whether it can be opened."""
+
+
 def check_volumes(
     paths: Sequence[Path],
     authority: Authority,
     policy: Policy,
     progress: Progress,
     identities: Sequence[Identity] = (),
+    base: Known | None = None,
 ) -> Checked:
     """Reads the volumes at `paths` to their ends.
 
-    A head that cannot be trusted is raised at once; faults behind it are collected.
+    What of a delta needs its base is checked where `base` has it. A head that cannot be trusted is
+    raised at once; faults behind it are collected.
     """
     faults: list[GooseError] = []
     with ExitStack() as stack:
-        volumes = open_volumes(paths, authority, policy, stack, identities)
+        volumes = open_volumes(
+            paths,
+            authority,
+            policy,
+            stack,
+            identities,
+            base.documents if base else None,
+            partly=True,
+        )
         head = volumes[0].head
         stored = shares(head)
         promised = [stored[volume.head.volume - 1] for volume in volumes]
+        needed = head.delta.blobs if head.delta else ()
+        whole = base is not None and all(base.has(blob.digest) for blob in needed)
         progress.start("verifying", sum(c.layer.size for share in promised for c in share))
-        ledger = _Ledger()
+        ledger, unchecked = _Ledger(), set[str]()
         count = len(head.statement.volumes)
         for volume, share in zip(volumes, promised, strict=True):
             progress.volume(volume.path.name, volume.head.volume, count)
+            content = VolumeContent(
+                volume.reader,
+                volume.head,
+                ledger,
+                progress,
+                faults.append,
+                base.open if base and whole else None,
+            )
             try:
-                ContentReader(volume.reader, ledger, progress, faults.append).read(share)
+                content.read(share)
             except BadVolume as fault:
                 faults.append(fault)
+            unchecked.update(c.digest for c in content.unchecked)
         progress.finish()
         present = {volume.head.volume for volume in volumes}
+        settled = ledger.good | unchecked
         return Checked(
             statement=head.statement,
             signers=head.signers,
@@ -110,6 +152,8 @@ def check_volumes(
             missing=tuple(sorted(set(range(1, count + 1)) - present)),
             remarks=head.overruled,
             faults=tuple(faults),
-            bad=tuple(c for share in promised for c in share if c.digest not in ledger.good),
+            bad=tuple(c for share in promised for c in share if c.digest not in settled),
             bytes_read=sum(volume.file.tell() for volume in volumes),
+            unchecked=len(unchecked),
+            lacking=volumes[0].lacking,
         )

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from bundles import digest as digests
 from bundles import layout
+from bundles.content import Content
 from bundles.layout import Descriptor
 from bundles.paths import BadLayout
-from bundles.verify import Content, DamagedDocument
+from bundles.verify import DamagedDocument
 
 
 @dataclass(frozen=True, slots=True)

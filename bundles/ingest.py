@@ -12,24 +12,27 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
 from bundles import beside, seal
 from bundles import digest as digests
 from bundles.beside import LIST
+from bundles.content import Content
 from bundles.errors import GooseError, shown
 from bundles.faults import raise_any
+from bundles.head import BaseDocuments, read_head, shares
+from bundles.missing import MissingBase, StoredBase, refuse_missing
 from bundles.policy import Policy
 from bundles.progress import Preflight, Progress
-from bundles.scan import ContentReader, read_head, shares
 from bundles.seal import Identity, IdentityNeeded, OpenedVolume
-from bundles.statement import Statement, format_time
+from bundles.statement import Statement
 from bundles.store.errors import StoreFull
-from bundles.store.protocol import BundleRef, Ingest, Refs, Store
-from bundles.store.refs import with_bundle
-from bundles.verify import Authority, Content, TrustedHead
+from bundles.store.protocol import Ingest, Store
+from bundles.switch import check_version, switched
+from bundles.unpack import VolumeContent
+from bundles.verify import Authority, TrustedHead
 from bundles.volume import BadVolume, Reader, Source, copy_source
 
 _SUFFIX = ".goose.tar"
@@ -49,13 +52,6 @@ class MixedVolumes(GooseError):
 
     code = "mixed-volumes"
     default_hint = "give the volumes of one bundle at a time, as in DIR/NAME-VERSION.*"
-
-
-class VersionTaken(GooseError):
-    """The site has other content under this bundle's name and version."""
-
-    code = "version-taken"
-    default_hint = "ask its builder to raise the version: a version never changes its content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +79,7 @@ class OpenVolume:
     file: BufferedReader
     reader: Reader
     head: TrustedHead
+    lacking: MissingBase | None = None  # why `head` of a delta tells nothing of its content
 
 
 def find_volumes(paths: Sequence[Path]) -> list[Path]:
@@ -136,10 +133,14 @@ def open_volumes(
     policy: Policy,
     stack: ExitStack,
     identities: Sequence[Identity] = (),
+    base: BaseDocuments | None = None,
+    partly: bool = False,
 ) -> list[OpenVolume]:
     """Opens volumes of one bundle and verifies their heads, with the signatures beside them;
     `stack` closes them.
 
+    `base` gives the documents that a delta builds on; where they are not to be had, `MissingBase`
+    is raised, or, with `partly`, kept with the volume.
     Sealed ones are opened with `identities`. Raises what `read_head` raises, `MixedVolumes`,
     `IdentityNeeded` or `WrongIdentity`.
     """
@@ -156,11 +157,13 @@ def open_volumes(
             source = stack.enter_context(closing(OpenedVolume(file, label, identities)))
         reader = Reader(source, label)
         head = TrustedHead(authority, policy, label, signatures[beside.stem(path)])
-        read_head(reader, head)
+        lacking = read_head(reader, head, base)
+        if lacking is not None and not partly:
+            raise lacking
         if volumes and head.message != volumes[0].head.message:
             first = shown(volumes[0].path.name)
             raise MixedVolumes(f"{label} is not of the same bundle as {first}")
-        volumes.append(OpenVolume(path, file, reader, head))
+        volumes.append(OpenVolume(path, file, reader, head, lacking))
     return volumes
 
 
@@ -184,12 +187,14 @@ def import_volumes(
     """
     faults: list[GooseError] = []
     with ExitStack() as stack:
-        volumes = open_volumes(paths, authority, policy, stack, identities)
+        base = StoredBase(store)
+        volumes = open_volumes(paths, authority, policy, stack, identities, base.documents)
         head = volumes[0].head
         said = head.statement
-        _check_version(store.refs(), said)
+        check_version(store.refs(), said)
         ingest = stack.enter_context(store.ingest(said.root))
         stored = shares(head)
+        refuse_missing(head, ingest.has)
         waiting = _waiting(ingest, stored)
         new = [
             (volume, stored[volume.head.volume - 1])
@@ -201,7 +206,9 @@ def import_volumes(
         progress.start("importing", sum(c.layer.size for _, share in new for c in share))
         for volume, share in new:
             progress.volume(volume.path.name, volume.head.volume, len(stored))
-            contents = ContentReader(volume.reader, ingest, progress, faults.append)
+            contents = VolumeContent(
+                volume.reader, volume.head, ingest, progress, faults.append, base.open
+            )
             try:
                 contents.read(share)
             except BadVolume as fault:
@@ -217,7 +224,7 @@ def import_volumes(
             raise_any(faults)
         else:
             progress.start("making durable", None)
-            ingest.publish(lambda refs: _switched(refs, head, policy))
+            ingest.publish(lambda refs: switched(refs, head, policy))
             progress.finish()
             recorded = store.refs().version(said.name, said.version)
             overruled = recorded.overruled if recorded else overruled
@@ -276,38 +283,3 @@ def _waiting(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> tuple[int, 
 def _absent(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> list[Content]:
     """The layers that are not here."""
     return [c for share in stored for c in share if not ingest.has(c.digest, c.layer.size)]
-
-
-def _check_version(refs: Refs, said: Statement) -> None:
-    """Refuses other content under a version that is here."""
-    known = refs.version(said.name, said.version)
-    if known is not None and known.root != said.root:
-        raise VersionTaken(f"{said.name} {said.version} is already here with other content")
-
-
-def _switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
-    """`refs` with the bundle of `head` as the current version of its name.
-
-    Version and sequence are judged again, and what had to be overruled now is what is recorded:
-    another import may have been faster than this one.
-    """
-    said = head.statement
-    _check_version(refs, said)
-    now = replace(policy, sequences=refs.sequences)
-    overruled = now.judge(said, f"{said.name} {said.version}")
-    known = refs.version(said.name, said.version)
-    return with_bundle(
-        refs,
-        BundleRef(
-            name=said.name,
-            version=said.version,
-            sequence=said.sequence,
-            root=said.root,
-            root_size=said.root_size,
-            statement=digests.of(head.message),
-            signatures=tuple(digests.of(signature) for signature in head.signatures),
-            imported=known.imported if known else format_time(policy.now),
-            current=True,
-            overruled=overruled,
-        ),
-    )

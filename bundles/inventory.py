@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from bundles import chunks, doctree
 from bundles import digest as digests
+from bundles.content import Content
 from bundles.doctree import DocTree
 from bundles.errors import GooseError
 from bundles.layout import MAX_DOCUMENT
@@ -24,7 +25,7 @@ from bundles.sshsig import MAX_SIGNATURE
 from bundles.statement import MAX_STATEMENT, format_time
 from bundles.store.errors import StoreError
 from bundles.store.protocol import BundleRef, Store
-from bundles.verify import Content, DamagedDocument
+from bundles.verify import DamagedDocument
 
 
 class NothingWhole(GooseError):

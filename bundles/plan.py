@@ -92,7 +92,8 @@ class Plan:
         """`draft` is the statement without root, totals and volumes; `signatures` are the
         lengths in bytes of the signatures to come."""
         _refuse_conflicts(artifacts)
-        self._signatures = tuple(signatures)
+        self.signatures = tuple(signatures)
+        self.volume_size = volume_size
         self._part_size = layout.MAX_PART
         if volume_size is not None:
             self._part_size = min(layout.MAX_PART, _aligned(volume_size // 2))
@@ -176,7 +177,7 @@ class Plan:
             number,
             len(statement.volumes),
         )
-        sizes = [len(layout.OCI_LAYOUT), len(index), len(statement.encode()), *self._signatures]
+        sizes = [len(layout.OCI_LAYOUT), len(index), len(statement.encode()), *self.signatures]
         sizes += [len(data) for _, data in self._documents.entries]
         return sum(volume.stored(size) for size in sizes)
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bundles import canonical, statement
+from bundles.content import Content
 from bundles.errors import GooseError
 from bundles.fields import Fields
 from bundles.layout import MAX_DOCUMENT, MAX_PART
 from bundles.statement import Statement
-from bundles.verify import Content
 
 FORMAT = 1
 MAX_REQUEST = 64 * 1024 * 1024  # bytes; one blob takes about 110

@@ -18,12 +18,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol, Self, TypeAlias
 
 from bundles import digest as digests
-from bundles import layout
+from bundles.content import Content
 from bundles.errors import GooseError
-from bundles.plan import MAX_SIGNATURES, STATEMENT_NAME, signature_name
 from bundles.progress import Progress
-from bundles.statement import MAX_STATEMENT
-from bundles.verify import Content, DamagedDocument, TrustedHead
 from bundles.volume import (
     BLOCK,
     BadVolume,
@@ -38,13 +35,13 @@ from bundles.volume import (
 
 _SMALL = 256 * 1024  # bytes; longer layers are read in chunks
 _BATCH_BYTES = 2 * 1024 * 1024
-_CHUNK = 4 * 1024 * 1024
+CHUNK = 4 * 1024 * 1024
 _AHEAD = 4
 _MAX_SIGNATURE = 64 * 1024  # bytes
 _THREADS = 2
 
 
-Fault: TypeAlias = "DamagedBlob | BadVolume"
+Fault: TypeAlias = GooseError
 _Batch: TypeAlias = "tuple[Sequence[Content], Future[tuple[int, list[Fault]]]]"
 
 
@@ -79,47 +76,6 @@ class Blob(Protocol):
         """Appends `data`."""
 
 
-def read_head(reader: Reader, head: TrustedHead) -> None:
-    """Reads a volume up to its first layer into `head`, which checks it on the way.
-
-    Raises `BadVolume` and what `TrustedHead` raises; nothing was written anywhere.
-    """
-    head.layout(reader.next_small("oci-layout", 1024))
-    head.index(reader.next_small("index.json", layout.MAX_DOCUMENT))
-    message = reader.next_small(STATEMENT_NAME, MAX_STATEMENT)
-    signatures = []
-    for number in range(1, MAX_SIGNATURES + 1):
-        signature = reader.optional_small(signature_name(number), _MAX_SIGNATURE)
-        if signature is None:
-            break
-        signatures.append(signature)
-    head.sign(message, signatures)
-    while (wanted := head.wanted()) is not None:
-        head.document(reader.expect_data(blob_name(wanted.digest), wanted.size))
-    if reader.expect_data(blob_name(layout.EMPTY_DIGEST), len(layout.EMPTY)) != layout.EMPTY:
-        raise DamagedDocument(
-            f"{reader.label}: document {layout.EMPTY_DIGEST} does not hash to its name",
-            volume=reader.label,
-        )
-    head.complete()
-
-
-def shares(head: TrustedHead) -> list[list[Content]]:
-    """For each volume of the bundle the layers that it stores, in order: those of its share that
-    no layer before, in any volume, has the digest of."""
-    seen = {layout.EMPTY_DIGEST}
-    contents = iter(head.contents)
-    found = []
-    for count in head.statement.volumes:
-        share = []
-        for content in itertools.islice(contents, count):
-            if content.digest not in seen:
-                seen.add(content.digest)
-                share.append(content)
-        found.append(share)
-    return found
-
-
 class ContentReader:
     """Checks 10 to 12 over the layers of one volume, hashing and storing on two threads.
 
@@ -137,6 +93,11 @@ class ContentReader:
 
     def read(self, contents: Sequence[Content]) -> None:
         """Reads all layers and the end of the volume."""
+        self.take(contents)
+        self._reader.end()
+
+    def take(self, contents: Sequence[Content]) -> None:
+        """Reads some layers that follow one another."""
         with ThreadPoolExecutor(_THREADS) as pool:
             waiting: deque[_Batch] = deque()
             try:
@@ -151,7 +112,6 @@ class ContentReader:
                         self._settle(waiting, _AHEAD)
             finally:
                 self._settle(waiting, 0)
-        self._reader.end()
 
     def _settle(self, waiting: deque[_Batch], leave: int) -> None:
         while len(waiting) > leave:
@@ -244,7 +204,7 @@ class ContentReader:
         work: list[Future[None]] = []
         left = content.layer.size
         while left:
-            chunk = memoryview(self._reader.exactly(min(left, _CHUNK), content.name))
+            chunk = memoryview(self._reader.exactly(min(left, CHUNK), content.name))
             wait(work)
             work = [pool.submit(hashed.update, chunk)]
             blob.write(chunk)

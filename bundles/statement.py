@@ -42,6 +42,14 @@ class ReaderTooOld(GooseError):
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A blob by digest and size."""
+
+    digest: str
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """What a preflight needs, before identical files are counted once."""
 
@@ -59,7 +67,7 @@ class Statement:
 
     `volumes` gives for each volume how many of the bundle's layers it covers, in order: volume 1
     holds the first `volumes[0]` layers and so on. A layer whose blob came before, in any volume,
-    is not stored again.
+    is not stored again. For a delta it gives how many packs each volume holds.
     """
 
     name: str
@@ -72,7 +80,7 @@ class Statement:
     volumes: tuple[int, ...]
     created: str | None = None  # RFC 3339, UTC, whole seconds
     expires: str | None = None
-    base: str | None = None  # root digest of the bundle that a delta builds on
+    base: Reference | None = None  # the delta document of a delta
     reader: int = FORMAT  # the oldest format version whose readers may use it
 
     def encode(self) -> bytes:
@@ -81,7 +89,7 @@ class Statement:
         return canonical.dumps(
             {
                 "audience": list(self.audience),
-                "base": self.base,
+                "base": {"digest": self.base.digest, "size": self.base.size} if self.base else None,
                 "created": self.created,
                 "expires": self.expires,
                 "format": FORMAT,
@@ -146,12 +154,14 @@ def read(data: bytes, where: str) -> Statement:
         root=digests.check(value["root"]["digest"], f"{where}: root"),
         root_size=_count(value["root"], "size", where),
         totals=totals,
-        volumes=_volumes(value["volumes"], totals.layers, where),
+        volumes=_volumes(value["volumes"], where),
         created=_time(value, "created", where),
         expires=_time(value, "expires", where),
-        base=None if value["base"] is None else digests.check(value["base"], f"{where}: base"),
+        base=None if value["base"] is None else _reference(value["base"], f"{where}: base"),
         reader=_count(value, "reader", where),
     )
+    if found.base is None and sum(found.volumes) != totals.layers:
+        raise BadStatement(f"{where}: volumes does not cover the {totals.layers} layers")
     if found.encode() != data:  # true, say, is equal to 1
         raise BadStatement(f"{where} has a field of another type than format {FORMAT} gives it")
     return found
@@ -212,9 +222,14 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _volumes(value: Any, layers: int, where: str) -> tuple[int, ...]:
+def _reference(value: Any, where: str) -> Reference:
+    _exactly(value, {"digest", "size"}, where)
+    return Reference(digests.check(value["digest"], where), _count(value, "size", where))
+
+
+def _volumes(value: Any, where: str) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(type(n) is int and n >= 0 for n in value):
-        raise BadStatement(f"{where}: volumes is not a list of layer counts")
-    if not 1 <= len(value) <= MAX_VOLUMES or sum(value) != layers:
-        raise BadStatement(f"{where}: volumes does not cover the {layers} layers")
+        raise BadStatement(f"{where}: volumes is not a list of counts")
+    if not 1 <= len(value) <= MAX_VOLUMES:
+        raise BadStatement(f"{where} names {len(value)} volumes; 1 to {MAX_VOLUMES} can be")
     return tuple(value)

@@ -2,7 +2,7 @@
 
 Takes bytes, never paths, and does no I/O, so that this file and `trust` are what an auditor has to
 read. The numbers are those of docs/bundle-format.md, "What a reader checks"; checks 10 to 12, on
-layers and the end of the volume, are in `ingest`.
+layers and the end of the volume, are in `scan`. A delta has further ones, 13 to 15 here.
 
  1. ``oci-layout`` is the one that format 1 has.
  2. ``index.json`` says which volume this is.
@@ -14,19 +14,26 @@ layers and the end of the volume, are in `ingest`.
  7. Every document is of the form that format 1 has, and stands once, in order.
  8. Paths stay inside and are served once; files are whole; the totals are the statement's.
  9. ``index.json`` is, byte for byte, the one that follows from the documents.
+13. After 5: the delta document has the digest and size that the statement gives, and is of the form
+    that format 1 has.
+14. Before 6: the patch has its digest, and makes of the base's documents as many bytes as the
+    statement says.
+15. After 8: the packs make layers of the bundle, each once, of as many bytes as they hold and copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bundles import delta, layout, packs, patch, statement
 from bundles import digest as digests
-from bundles import layout, statement
+from bundles.content import Content
+from bundles.delta import BadDelta, Delta
 from bundles.errors import GooseError
-from bundles.layout import Descriptor, Layer
+from bundles.layout import Descriptor
+from bundles.packs import Packed
 from bundles.paths import BadLayout, file_and_folder
 from bundles.policy import Policy
 from bundles.sshsig import BUNDLE
@@ -57,28 +64,6 @@ class Authority(Protocol):
         """The signers that count, or a refusal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A layer of a verified bundle."""
-
-    artifact: str  # title
-    folder: str  # what its path is below: a tree's title, or the folder of a file's
-    layer: Layer
-    digest: str
-    file_digest: str
-    offset: int = 0  # bytes into its file; not 0 only for parts
-
-    @property
-    def name(self) -> str:
-        """How errors and progress name it: its path in the bundle."""
-        return f"{self.folder}/{self.layer.title}" if self.folder else self.layer.title
-
-    @property
-    def path(self) -> str:
-        """The file it belongs to, as it is served."""
-        return f"{self.folder}/{self.layer.path}" if self.folder else self.layer.path
-
-
 class TrustedHead:
     """Fed with the bytes of a volume's head; each method either trusts them or raises.
 
@@ -103,6 +88,8 @@ class TrustedHead:
         self.overruled: tuple[str, ...] = ()
         self.documents: dict[str, bytes] = {}
         self.contents: list[Content] = []
+        self.delta: Delta | None = None
+        self.packs: list[Packed] = []  # of a delta
         self._artifacts: list[Descriptor] = []
         self._expected: list[tuple[Descriptor, str | None]] = []
         self._files = 0
@@ -136,6 +123,38 @@ class TrustedHead:
         root = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, said.root, said.root_size)
         self._expected = [(root, None)]
 
+    def build_on(self, data: bytes) -> Delta:
+        """Check 13, for the delta document that the statement names as its base."""
+        what = f"{self._where}: delta document"
+        said = self.statement.base
+        if said is None or len(data) != said.size or digests.of(data) != said.digest:
+            raise DamagedDocument(f"{what} does not hash to its name", volume=self._where)
+        found = self.delta = delta.read(data, what)
+        if self.volume > len(self.statement.volumes):
+            raise BadLayout(f"{self._where}: index.json does not follow from the bundle")
+        if sum(self.statement.volumes) != len(found.packs):
+            raise BadDelta(f"{what}: the statement's volumes do not cover its packs")
+        return found
+
+    def check_patch(self, data: bytes) -> None:
+        """The part of check 14 that takes no base."""
+        said = self.delta and self.delta.documents
+        if not said or len(data) != said.size or digests.of(data) != said.digest:
+            raise DamagedDocument(
+                f"{self._where}: the documents' patch does not hash to its name",
+                volume=self._where,
+            )
+
+    def patched(self, data: bytes, base: bytes) -> None:
+        """Check 14, and 6 and 7 for the documents that a patch makes of those of the base."""
+        size = self.statement.totals.document_bytes - len(layout.EMPTY)
+        documents = memoryview(patch.expand(data, base, size, self._where))
+        while (wanted := self.wanted()) is not None:
+            self.document(bytes(documents[: wanted.size]))
+            documents = documents[wanted.size :]
+        if documents:
+            raise BadDelta(f"{self._where}: the documents' patch makes more than the documents")
+
     def wanted(self) -> Descriptor | None:
         """The document that must come next, or None after the last."""
         return self._expected[-1][0] if self._expected else None
@@ -155,10 +174,12 @@ class TrustedHead:
             self._read_manifest(descriptor, artifact, data, what)
 
     def complete(self) -> Statement:
-        """Checks 8 and 9; afterwards everything in this object is trusted."""
+        """Checks 8, 9 and 15; afterwards everything in this object is trusted."""
         said, where = self.statement, self._where
         self._check_paths()
         self._check_sizes()
+        if self.delta is not None:
+            self.packs = packs.resolve(self.delta, self.contents, where)
         self.documents[layout.EMPTY_DIGEST] = layout.EMPTY
         found = Totals(
             artifacts=len(self._artifacts),

@@ -121,4 +121,5 @@ PARTS = {
     "strace": Part("strace", _command("strace")),
     "tar": Part("tar", _command("tar")),
     "versitygw": Part("tests/tools/versitygw", _tool("versitygw")),
+    "zstd": Part("zstd", _command("zstd")),
 }

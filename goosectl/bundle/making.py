@@ -73,11 +73,22 @@ def build(
         str | None,
         typer.Option(metavar="SIZE", help="Most bytes of a volume: 4G, 700MiB, fat32, dvd5, bd25."),
     ] = None,
+    since: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Leave out what the site has of this bundle: its volumes, open; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Build a bundle and sign it.
 
     Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same
     recipe, lock, inputs and goosectl give the same bytes.
+
+    With --since they hold only what is new, down to the changed bytes of large files: a delta,
+    for sites that have imported that bundle. One of its volumes is enough to leave out whole
+    files; with all of them large files are compared too.
 
     Example: goosectl bundle build bundle.yaml --key release --out media --to site-a.agepub
     """
@@ -87,6 +98,7 @@ def build(
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
     from goosectl import ask
+    from goosectl.bundle import since as bases
 
     report = output.get()
     progress = report.progress()
@@ -106,7 +118,8 @@ def build(
             [signature_length(signer.public, BUNDLE) for signer in signers],
             most,
         )
-        built = builder.build(planned, signers, out, progress, recipients)
+        base = bases.base(since) if since else None
+        built = builder.build(planned, signers, out, progress, recipients, base)
     files = [*built.volumes, built.volume_list, *built.signatures]
     report.result(
         {
@@ -115,10 +128,12 @@ def build(
             "sequence": built.statement.sequence,
             "files": [str(path) for path in files],
             "bytes": built.bytes,
+            "delta": told.delta(base, built) if base else None,
         },
         text="\n".join(
             [
                 told.summary(built.statement),
+                *(told.savings(base, built) if base else ()),
                 f"{sizes.text(built.bytes)} written:",
                 *map(told.line, files),
             ]

@@ -14,4 +14,8 @@ Identities = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE", help="An age or SSH private key that opens sealed volumes."),
 ]
+BasePaths = Annotated[
+    list[Path] | None,
+    typer.Option("--base", metavar="PATH", help="Open volumes of what a delta builds on."),
+]
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]

@@ -15,8 +15,8 @@ from goosectl.bundle.options import Identities, Paths, app
 from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
+    from bundles.content import Content
     from bundles.statement import Statement
-    from bundles.verify import Content
 
 
 @app.command("import")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from goosectl import sizes
 
 if TYPE_CHECKING:
+    from bundles.base import Base
+    from bundles.build import Built
     from bundles.statement import Statement
     from bundles.verify import TrustedHead
 
@@ -43,6 +45,32 @@ def numbers(of: tuple[int, ...]) -> str:
     return ", ".join(map(str, of))
 
 
+def delta(base: Base, built: Built) -> dict[str, object]:
+    """What scripts are told of a delta that was built."""
+    saved = built.saved
+    return {
+        "base": [f"{bundle.name} {bundle.version}" for bundle in base.bundles],
+        "changed_bytes": saved.changed_bytes if saved else 0,
+        "new_layers": saved.new_layers if saved else 0,
+    }
+
+
+def savings(base: Base, built: Built) -> list[str]:
+    """What people are told of a delta that was built."""
+    from bundles.missing import named
+
+    total, saved = built.statement.totals.bytes, built.saved
+    changed = saved.changed_bytes if saved else 0
+    part = f", {built.bytes / changed:.3f} times that on the media" if changed else ""
+    on = named(base.bundles)
+    return [f"a delta on {on}: {sizes.text(changed)} of {sizes.text(total)} are new{part}"]
+
+
+def builds_on(head: TrustedHead) -> list[str]:
+    """The bundles that a delta needs at the site."""
+    return [f"{b.name} {b.version}" for b in head.delta.bundles] if head.delta else []
+
+
 def facts(head: TrustedHead, pinned: bool) -> dict[str, object]:
     """What scripts are told by `inspect`."""
     said = head.statement
@@ -54,6 +82,7 @@ def facts(head: TrustedHead, pinned: bool) -> dict[str, object]:
         "created": said.created,
         "expires": said.expires,
         "root": said.root,
+        "builds_on": builds_on(head),
         "signers": list(head.signers),
         "trusted": pinned,
         "of": len(said.volumes),
@@ -97,6 +126,8 @@ def description(head: TrustedHead, vouched: str, numbers: list[int], files: bool
         f"signed by {', '.join(head.signers) or 'nobody'} ({vouched})",
         f"volumes   {', '.join(map(str, numbers))} of {len(said.volumes)} given",
     ]
+    if base := builds_on(head):
+        lines.insert(1, f"delta     on {', '.join(base)}, which must be imported first")
     for title, (count, size) in artifacts(head).items():
         lines.append(f"  {title}: {count} files, {sizes.text(size)}")
     if files:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bundles import build, check, ingest, keys, policy, seal, sshsig, trust
+from bundles.base import Base
 from bundles.keys import FileSigner, Signer
 from bundles.plan import Plan
 from bundles.progress import SILENT
@@ -17,6 +18,7 @@ from bundles.sources import Artifact, files, tree
 from bundles.statement import Statement, Totals
 from bundles.store import open_store
 from bundles.store.local import LocalStore
+from bundles.volumebase import BaseVolumes
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -54,6 +56,7 @@ class Workshop:
         volume_size: int | None = None,
         out: str = "out",
         recipients: Sequence[seal.Recipient] = (),
+        base: Base | None = None,
     ) -> list[Path]:
         """The volumes."""
         used: list[Signer] = [self.signer] if signers is None else list(signers)
@@ -63,7 +66,11 @@ class Workshop:
             [sshsig.signature_length(signer.public, sshsig.BUNDLE) for signer in used],
             volume_size,
         )
-        return list(build.build(plan, used, self.folder / out, SILENT, recipients).volumes)
+        return list(build.build(plan, used, self.folder / out, SILENT, recipients, base).volumes)
+
+    def since(self, *paths: Path) -> Base:
+        """What a site has that was sent these volumes."""
+        return BaseVolumes(paths, self.root, policy.Policy(NOW)).base()
 
     def import_(
         self, *paths: Path, allow: Iterable[str] = (), site: str | None = None

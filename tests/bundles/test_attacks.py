@@ -21,12 +21,13 @@ from bundles import keys, paths, plan, policy, sshsig, statement, trust, trustst
 from bundles.build import OutputBusy, OutputExists, OutputFailed
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
-from bundles.ingest import MixedVolumes, NoVolumes, VersionTaken, import_volumes
+from bundles.ingest import MixedVolumes, NoVolumes, import_volumes
 from bundles.progress import SILENT
 from bundles.scan import DamagedBlob
 from bundles.sources import Artifact, SourceFile, tree
 from bundles.store import open_store
 from bundles.store.errors import BadRefs, StoreFull
+from bundles.switch import VersionTaken
 from bundles.volume import (
     BadVolume,
     DeviceEntry,

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from bundles import layout, repair_request, scan
+from bundles import layout, repair_request
 from bundles.check import Checked, check_volumes
+from bundles.content import Content
 from bundles.errors import GooseError
 from bundles.faults import DamagedVolumes
+from bundles.head import read_head
 from bundles.ingest import import_volumes
 from bundles.policy import Policy
 from bundles.progress import SILENT
 from bundles.repair_request import RepairRequest
 from bundles.scan import DamagedBlob
-from bundles.volume import BLOCK, BadVolume, TruncatedVolume
+from bundles.verify import TrustedHead
+from bundles.volume import BLOCK, BadVolume, Reader, TruncatedVolume
 from tests.bundles.content import artifact, lay_out, noise, served, take
 from tests.bundles.making import NOW, Workshop
 
@@ -47,12 +50,12 @@ class Media:
         [digest] = [c.digest for c in self.contents() if c.layer.title == path]
         return self.entries[f"blobs/sha256/{digest[7:]}"]
 
-    def contents(self) -> list[scan.Content]:
+    def contents(self) -> list[Content]:
         found = self.checked(self.volume)
         assert found.faults == ()
         with open(self.volume, "rb") as file:
-            head = scan.TrustedHead(self.shop.root, Policy(NOW), "it")
-            scan.read_head(scan.Reader(io.BytesIO(file.read()), "it"), head)
+            head = TrustedHead(self.shop.root, Policy(NOW), "it")
+            read_head(Reader(io.BytesIO(file.read()), "it"), head)
         return head.contents
 
     def damaged(self, *changes: Callable[[bytearray], None]) -> Path:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bundles import digest as digests
 from bundles import layout
 from bundles.catalog import Catalog
-from bundles.ingest import VersionTaken, import_volumes
+from bundles.ingest import import_volumes
 from bundles.plan import VolumeTooSmall
 from bundles.policy import Policy
 from bundles.progress import SILENT
@@ -26,6 +26,7 @@ from bundles.sources import SourceFault, files, tree
 from bundles.store import open_store
 from bundles.store.local import LocalStore
 from bundles.store.local_ingest import LocalIngest
+from bundles.switch import VersionTaken
 from tests.bundles.content import Tree, artifact, lay_out, listing, noise, served, take, under
 from tests.bundles.making import NOW, Workshop
 

@@ -28,11 +28,12 @@ from bundles import (
 )
 from bundles import digest as digests
 from bundles.errors import GooseError
+from bundles.head import read_head, shares
 from bundles.policy import Policy
 from bundles.progress import SILENT
-from bundles.scan import ContentReader, read_head, shares
 from bundles.sshsig import Signature
 from bundles.trust import TrustedSigner
+from bundles.unpack import VolumeContent
 from bundles.verify import TrustedHead
 from bundles.volume import Reader
 
@@ -56,7 +57,7 @@ def volume(data: bytes) -> None:
     head = TrustedHead(Anybody(), Policy(_NOW, lambda: "site-a"), "V")
     read_head(reader, head)
     share = shares(head)[head.volume - 1]
-    ContentReader(reader, Nowhere(), SILENT, _stop).read(share)
+    VolumeContent(reader, head, Nowhere(), SILENT, _stop, None).read(share)
 
 
 class Nowhere:

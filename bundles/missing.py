@@ -1,0 +1,96 @@
+"""What a delta needs and a site may lack: check 16 of docs/bundle-format.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bundles import doctree, layout
+from bundles.base import BaseBundle
+from bundles.errors import GooseError
+from bundles.store.errors import StoreError
+from bundles.store.protocol import Store
+from bundles.verify import DamagedDocument, TrustedHead
+
+_SHOWN = 20  # in the message; the details have all
+
+
+class MissingBase(GooseError):
+    """A delta builds on content that is not here."""
+
+    code = "missing-base"
+    default_hint = "import the bundle it builds on, then import this one again"
+
+
+def named(bundles: Sequence[BaseBundle]) -> str:
+    """Bundles in words."""
+    return ", ".join(f"{bundle.name} {bundle.version}" for bundle in bundles)
+
+
+def missing_bundles(where: str, bundles: Sequence[BaseBundle]) -> MissingBase:
+    """The refusal of a delta none of whose base is here."""
+    return MissingBase(
+        f"{where} builds on {named(bundles)}, whose documents are not here",
+        bundles=[f"{b.name} {b.version}" for b in bundles],
+    )
+
+
+def refuse_missing(head: TrustedHead, has: Callable[[str, int], bool]) -> None:
+    """Check 16: raises `MissingBase` naming every layer of a delta that no pack makes, and every
+    blob that one still to be made copies from, where `has` does not know it."""
+    delta, contents, packs = head.delta, head.contents, head.packs
+    if delta is None:
+        return
+    where = f"{head.statement.name} {head.statement.version}"
+    made = {m.content.digest for p in packs for m in p.layers}
+    lacking = {
+        content.digest: content.path
+        for content in contents
+        if content.digest not in made and not has(content.digest, content.layer.size)
+    }
+    sources = {
+        c.blob
+        for p in packs
+        for m in p.layers
+        if not has(m.content.digest, m.content.layer.size)
+        for c in m.copies
+    }
+    for number in sorted(sources):
+        blob = delta.blobs[number]
+        if not has(blob.digest, blob.size):
+            lacking.setdefault(blob.digest, f"{blob.digest}, which other files are made of")
+    if lacking:
+        names = list(lacking.values())
+        text = "\n  ".join(names[:_SHOWN])
+        if len(names) > _SHOWN:
+            text += f"\n  and {len(names) - _SHOWN} more, which --json lists"
+        raise MissingBase(
+            f"{where} builds on {named(delta.bundles)}; {len(names)} of its blobs are not here:"
+            f"\n  {text}",
+            hint=f"import {named(delta.bundles)} first, then this one",
+            bundles=[f"{b.name} {b.version}" for b in delta.bundles],
+            blobs=[{"digest": digest, "path": path} for digest, path in lacking.items()],
+        )
+
+
+class StoredBase:
+    """What a delta builds on, in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.has, self.open = store.has, store.open
+
+    def documents(self, bundles: Sequence[BaseBundle]) -> bytes:
+        """The documents of `bundles`, as `head.read_head` takes them. Raises `MissingBase`."""
+        try:
+            trees = [doctree.read(b.root, self._fetch, f"{b.name} {b.version}") for b in bundles]
+            return b"".join(data for tree in trees for _, data in tree.documents)
+        except (StoreError, DamagedDocument) as error:
+            raise MissingBase(
+                f"{self._store} lacks documents of {named(bundles)}, which this delta builds on:"
+                f" {error.message}",
+                hint=f"import {named(bundles)} first, then this one",
+                bundles=[f"{b.name} {b.version}" for b in bundles],
+            ) from error
+
+    def _fetch(self, digest: str) -> bytes:
+        return self._store.read(digest, layout.MAX_DOCUMENT)

@@ -1,0 +1,36 @@
+"""What `bundle build --since` and `bundle verify --base` are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goosectl import site
+
+if TYPE_CHECKING:
+    from bundles.base import Base
+    from bundles.check import Known
+    from bundles.volumebase import BaseVolumes
+
+
+def base(paths: Sequence[Path]) -> Base:
+    """What the site has, by the volumes of the bundle that it was sent."""
+    return volumes(paths).base()
+
+
+def volumes(paths: Sequence[Path]) -> BaseVolumes:
+    """The volumes of a base. Whoever signed them: nothing rests on it."""
+    from bundles.policy import OVERRIDABLE, Policy
+    from bundles.volumebase import BaseVolumes
+
+    policy = Policy(datetime.now(UTC), lambda: None, None, frozenset(OVERRIDABLE))
+    return BaseVolumes(paths, site.witness(), policy)
+
+
+def known(paths: Sequence[Path] | None) -> Known:
+    """What a delta builds on: in the volumes at `paths`, or in the site's store."""
+    from bundles.missing import StoredBase
+
+    return volumes(paths) if paths else StoredBase(site.store())
