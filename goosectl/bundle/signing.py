@@ -10,6 +10,7 @@ import typer
 from goosectl import output, site
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
+from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,8 @@ def sign(
     identities = site.identities(identity)
     signers = [] if dry_run else [ask.signer(path) for path in key]
     policy = site.lenient_policy()
-    check_volumes(paths, witness, policy, report.progress(), identities).raise_faults()
+    with interruptible("nothing was signed", "run it again: it reads the volumes from the start"):
+        check_volumes(paths, witness, policy, report.progress(), identities).raise_faults()
     head, volumes = _opened(paths, witness, identities)
     first = volumes[0].path
     documents = [cosign.statement_of(first, head.message, head.signatures)]

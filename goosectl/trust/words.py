@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bundles.statement import parse_time
+from bundles.statement import format_time, parse_time
 
 if TYPE_CHECKING:
     from bundles.trust import TrustedSigner, TrustRoot
@@ -148,22 +148,32 @@ def warnings(root: TrustRoot, now: datetime) -> list[dict[str, str]]:
         moment = item.get("valid_before") or item["valid_after"]
         item["text"] = f"{item['signer']} {item['text']}: {moment}"
     for namespace in NAMESPACES:
-        end = _out_of_reach(root, namespace, now)
-        if end is not None and parse_time(end) < now + SOON:
-            who = f"after {end} too few are left for {short(namespace)}"
-            how = "rotate before" if parse_time(end) >= now else "other signers must be pinned"
-            found.append({"namespace": namespace, "until": end, "text": f"{who}: {how}"})
+        end = _too_few_from(root, namespace, now)
+        if end == now:
+            text = f"too few signers are valid now for {short(namespace)}"
+            found.append({"namespace": namespace, "text": text})
+        elif end is not None and end < now + SOON:
+            text = f"too few signers are left for {short(namespace)} from {format_time(end)} on"
+            found.append(
+                {
+                    "namespace": namespace,
+                    "from": format_time(end),
+                    "text": f"{text}: rotate before",
+                }
+            )
     return found
 
 
-def _out_of_reach(root: TrustRoot, namespace: str, now: datetime) -> str | None:
-    """The last moment at which enough signers for `namespace` are valid; None when there is no
-    such end, or nobody may sign."""
+def _too_few_from(root: TrustRoot, namespace: str, now: datetime) -> datetime | None:
+    """The first moment from `now` on at which too few signers for `namespace` are valid; None
+    when there is none, or nobody may sign at all."""
     may = [signer for signer in root.signers if namespace in signer.namespaces]
-    ends = sorted((s.valid_before for s in may if s.valid_before), reverse=True)
-    lasting = len(may) - len(ends)
-    needed = root.threshold_for(namespace)
-    return ends[needed - lasting - 1] if may and lasting < needed else None
+    ends = [parse_time(s.valid_before) + timedelta(seconds=1) for s in may if s.valid_before]
+    for moment in sorted({now, *(end for end in ends if end > now)}):
+        valid = sum(signer.why_not(namespace, moment) is None for signer in may)
+        if may and valid < root.threshold_for(namespace):
+            return moment
+    return None
 
 
 def _of_signer(old: TrustedSigner, new: TrustedSigner) -> Iterator[str]:

@@ -144,6 +144,34 @@ def test_token_signature_without_a_touch() -> None:
         sshsig.verify(MESSAGE, armored, BUNDLE)
 
 
+@pytest.mark.parametrize(
+    ("flags", "ours"), [(0x01, True), (0x05, True), (0xC5, True), (0x00, False), (0x04, False)]
+)
+def test_flags_of_a_token(tmp_path: Path, flags: int, ours: bool) -> None:
+    """Touched; touched and PIN; with other bits of FIDO2; neither; PIN without a touch. ssh-keygen
+    asks for no touch, which is why a site does not leave it to ssh-keygen alone."""
+    token = Token(TOKEN.private, flags=flags)
+    armored = token.sign(MESSAGE, BUNDLE)
+    allowed = f"release {token.public.openssh}\n"
+    assert ssh_verify(tmp_path, allowed, "release", armored, BUNDLE)
+    if ours:
+        assert sshsig.verify(MESSAGE, armored, BUNDLE) == token.public
+        return
+    with pytest.raises(SignatureInvalid):
+        sshsig.verify(MESSAGE, armored, BUNDLE)
+
+
+def test_flipped_byte_in_a_token_signature() -> None:
+    """Flags and counter are under the signature too; so is the application, in the key."""
+    armored = TOKEN.sign(MESSAGE, BUNDLE)
+    data = body(armored)
+    for at in range(len(data)):
+        changed = bytearray(data)
+        changed[at] ^= 0x02
+        with pytest.raises(REFUSALS):
+            sshsig.verify(MESSAGE, armor(bytes(changed)), BUNDLE)
+
+
 def test_token_signature_for_another_application() -> None:
     """The same key pair answering to a web site does not sign bundles."""
     web = Token(TOKEN.private, application=b"https://example.org")

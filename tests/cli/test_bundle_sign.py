@@ -14,6 +14,7 @@ import pytest
 from bundles import keys
 from goosectl.main import main
 from tests.bundles.agent import add, ssh_agent
+from tests.bundles.signing import ssh_keygen
 from tests.parts import part
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "trust.md"
@@ -162,6 +163,35 @@ def test_inspect_refuses_a_bad_signature_of_a_known_signer(site: Site) -> None:
     [file] = Path("media").glob("*.statement.json.*")
     file.write_bytes(next(Path("media").glob("*.volumes.json.sig")).read_bytes())
     assert site.refused("bundle", "inspect", "media") == "wrong-namespace"
+
+
+def test_inspect_passes_over_what_says_nothing_here(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's bad signature, and one of an algorithm that no trust root can name."""
+    keys.new_signing(site.folder, "stranger")
+    for name, kind in (("stranger", "ed25519"), ("curve", "ecdsa")):
+        if kind == "ecdsa":
+            ssh_keygen("-q", "-t", kind, "-N", "", "-f", site.folder / name)
+        Path("other").write_bytes(b"another statement")
+        ssh_keygen("-Y", "sign", "-f", site.folder / name, "-n", "goose-bundle@v1", "other")
+        Path("other.sig").rename(f"media/base-1.0.0.statement.json.{name}.sig")
+    assert site.ok("bundle", "inspect", "media")["signers"] == ["anna"]
+    monkeypatch.setenv("GOOSE_HOME", str(site.folder / "elsewhere"))
+    assert site.refused("bundle", "inspect", "media") == "signature-invalid"
+    Path("media/base-1.0.0.statement.json.stranger.sig").unlink()
+    assert len(site.ok("bundle", "inspect", "media")["signers"]) == 1
+
+
+def test_rotation_revokes_a_builder_and_another_signature_mends_his_bundle(site: Site) -> None:
+    """The whole way, as people go it."""
+    both = ("--key", "ben", "--key", "cleo")
+    site.ok("trust", "rotate", "--remove", "anna", *both)
+    site.ok("trust", "import", "root-2.trust")
+    site.ok("bundle", "sign", "media", "--key", "ben")
+    assert site.refused("bundle", "import", "media") == "too-few-signatures"
+    site.ok("bundle", "sign", "media", "--key", "cleo")
+    assert site.ok("bundle", "import", "media")["signers"] == ["ben", "cleo"]
 
 
 def test_the_commands_of_the_docs_with_stock_tools(site: Site) -> None:

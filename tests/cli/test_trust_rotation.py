@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from bundles import keys
+from bundles.sshsig import TRUST
+from bundles.statement import parse_time
+from bundles.trust import TrustedSigner, TrustRoot
 from goosectl.main import main
+from goosectl.trust import words
 from goosed_daemon.home import Home
 from goosed_daemon.state import connect
-from tests.bundles.signing import ssh_keygen
+from tests.bundles.signing import signer, ssh_keygen
 from tests.cli.terminal import converse
 from tests.parts import part
 
@@ -157,7 +161,43 @@ def test_show_warns_of_what_expires_soon(people: Ceremony) -> None:
     }
     text = people.text("engineer", "trust", "show")
     assert f"attention: anna expires in 20 days: {soon}" in text
-    assert f"attention: after {soon} too few are left for trust: rotate before" in text
+    after = (parse_time(soon) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert f"attention: too few signers are left for trust from {after} on: rotate before" in text
+
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+EARLIER, SOON, LATER = "2026-11-24T11:00:00Z", "2026-12-24T12:00:00Z", "2027-11-24T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("limits", "signers", "kinds"),
+    [
+        ([(None, None)] * 3, 0, []),
+        ([(None, LATER)] * 3, 0, []),
+        ([(None, SOON), (None, None), (None, None)], 1, []),
+        ([(None, SOON), (None, LATER), (None, None)], 1, []),
+        ([(None, SOON), (None, SOON), (None, None)], 2, ["2026-12-24T12:00:01Z"]),
+        ([(None, EARLIER), (None, SOON), (None, None)], 2, ["2026-12-24T12:00:01Z"]),
+        ([(None, EARLIER), (None, EARLIER), (None, None)], 2, [None]),
+        ([(SOON, None), (SOON, None), (None, None)], 2, [None]),
+        ([(SOON, None), (None, LATER), (None, None)], 1, []),
+    ],
+)
+def test_warnings(
+    limits: list[tuple[str | None, str | None]], signers: int, kinds: list[str | None]
+) -> None:
+    """Two of three must sign trust roots; one signer is warned of at his own end, all at theirs."""
+    root = TrustRoot(
+        1,
+        2,
+        tuple(
+            TrustedSigner(name, signer(number).public, (TRUST,), *limit)
+            for number, (name, limit) in enumerate(zip("abc", limits, strict=True), 1)
+        ),
+    )
+    found = words.warnings(root, NOW)
+    assert sum("signer" in item for item in found) == signers
+    assert [item.get("from") for item in found if "namespace" in item] == kinds
 
 
 def test_every_option_of_rotate(people: Ceremony) -> None:
