@@ -1,0 +1,216 @@
+"""What `doctor` looks at: each check says in words that all is well, or what is wrong and how to
+mend it. A check looks and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from bundles.errors import GooseError
+from goosed_daemon.home import Home
+from goosed_daemon.settings import Settings
+
+LITTLE_SPACE = 5 * 1024**3  # bytes: less than a small operating system's tree
+EARLIEST = datetime.fromisoformat("2026-11-01T00:00:00+00:00")  # no clock that is right says less
+
+GOOD, REMARK, WRONG = "good", "remark", "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    state: str  # good, remark or wrong
+    text: str
+    hint: str = ""
+
+    def row(self) -> dict[str, object]:
+        """The finding for scripts."""
+        return asdict(self)
+
+
+def examine(now: datetime) -> Iterator[Finding]:
+    """All checks of this machine's site, in the order in which things are set up."""
+    home = Home.find()
+    yield _home(home)
+    yield _clock(now)
+    try:
+        settings = Settings.load()
+    except GooseError as error:
+        yield _wrong("settings", error)
+        return
+    yield Finding("settings", GOOD, "every setting is known and has a value that it can have")
+    checks: tuple[tuple[str, Callable[[Settings, datetime], Finding]], ...] = (
+        ("space", _space),
+        ("keys", _keys),
+        ("trust", _trust),
+        ("store", _store),
+        ("state", _state),
+        ("profiles", _profiles),
+        ("content", _content),
+        ("port", _port),
+    )
+    for name, check in checks:
+        try:
+            yield check(settings, now)
+        except GooseError as error:
+            yield _wrong(name, error)
+
+
+def _wrong(check: str, error: GooseError) -> Finding:
+    return Finding(check, WRONG, error.message, error.hint or "")
+
+
+def _home(home: Home) -> Finding:
+    if not home.path.is_dir():
+        hint = "name the site's folder by GOOSE_HOME; `goosectl trust init` makes a new one"
+        return Finding("home", WRONG, f"there is no folder {home.path}", hint)
+    if not os.access(home.path, os.W_OK):
+        return Finding("home", WRONG, f"{home.path} cannot be written", "run it as its owner")
+    if home.path.stat().st_mode & stat.S_IWOTH:
+        hint = f"chmod o-w {home.path}"
+        return Finding("home", WRONG, f"everybody may write in {home.path}", hint)
+    return Finding("home", GOOD, f"{home.path} is there and can be written")
+
+
+def _clock(now: datetime) -> Finding:
+    shown = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now < EARLIEST:
+        hint = "set it: signers, tokens and bundles are judged by it"
+        return Finding("clock", WRONG, f"the clock says {shown}", hint)
+    return Finding("clock", GOOD, f"it is {shown}, the clock says; is that so?")
+
+
+def _space(settings: Settings, now: datetime) -> Finding:
+    from goosectl import site, sizes
+
+    free = site.store().free()
+    if free is None:
+        return Finding("space", REMARK, "the store cannot say how much room it has")
+    state = GOOD if free >= LITTLE_SPACE else REMARK
+    hint = "" if state == GOOD else "`goosectl store gc` removes what no imported version uses"
+    return Finding("space", state, f"{sizes.text(free)} are free for the store", hint)
+
+
+def _keys(settings: Settings, now: datetime) -> Finding:
+    from goosed_daemon import token_key
+
+    if not settings.home.token_key.exists():
+        return Finding("keys", REMARK, "no token key yet: the first token or daemon makes it")
+    token_key.load(settings.home.token_key)
+    return Finding("keys", GOOD, "the token key is there, and nobody else can read it")
+
+
+def _trust(settings: Settings, now: datetime) -> Finding:
+    from goosectl import site
+    from goosectl.trust import words
+
+    root = site.trust_root()
+    warnings = words.warnings(root, now)
+    text = f"version {root.version}, {root.threshold} of {len(root.signers)} signers must sign"
+    if warnings:
+        told = "; ".join([text, *(warning["text"] for warning in warnings)])
+        return Finding("trust", REMARK, told, "see `goosectl trust rotate`")
+    return Finding("trust", GOOD, text)
+
+
+def _store(settings: Settings, now: datetime) -> Finding:
+    from bundles.catalog import Catalog
+    from goosectl import site
+
+    store = site.store()
+    catalog = Catalog(store)
+    refs = store.refs()
+    for ref in refs.bundles:
+        for _ in catalog.list(ref.name, ref.version):
+            break
+    if not refs.bundles:
+        hint = "`goosectl bundle import` brings some"
+        return Finding("store", REMARK, f"{store} holds no bundle yet", hint)
+    names = {ref.name for ref in refs.bundles}
+    text = f"{store} holds {len(refs.bundles)} versions of {len(names)} bundles"
+    return Finding("store", GOOD, text, "`goosectl store fsck` reads every byte of them")
+
+
+def _state(settings: Settings, now: datetime) -> Finding:
+    from goosectl import operator
+    from goosed_daemon import audit_chain
+    from goosed_daemon.errors import AuditBroken
+    from goosed_daemon.state.migrate import status
+
+    with operator.state_if_any(migrated=False) as state:
+        if state is None:
+            return Finding("state", REMARK, "no state yet: the first armed machine makes it")
+        pending = [str(step.migration) for step in status(state) if step.applied_at is None]
+        if pending:
+            hint = "`goosectl db migrate`, or the daemon's next start, applies them"
+            return Finding("state", REMARK, f"{state} waits for {', '.join(pending)}", hint)
+        verdict = audit_chain.verify(state)
+        if verdict.faults:
+            hint = AuditBroken.default_hint
+            return Finding("state", WRONG, f"{state}: {'; '.join(verdict.faults)}", hint)
+        return Finding("state", GOOD, f"{state} is of this version, its audit log whole")
+
+
+def _profiles(settings: Settings, now: datetime) -> Finding:
+    from goosectl import operator
+
+    infra = operator.infra()
+    if infra is None:
+        hint = f"write them into {settings.home.infra}; examples/infra shows how"
+        return Finding("profiles", REMARK, "no profiles yet", hint)
+    text = f"{len(infra.machines)} machines and {len(infra.profiles)} profiles without an error"
+    return Finding("profiles", GOOD, text, "`goosectl infra validate` asks their releases too")
+
+
+def _content(settings: Settings, now: datetime) -> Finding:
+    from bundles.catalog import Catalog
+    from goosectl import operator, site
+    from goosed_daemon import boot
+
+    infra = operator.infra()
+    if infra is None or not infra.profiles:
+        return Finding("content", REMARK, "no profile asks for content yet")
+    catalog = Catalog(site.store())
+    for profile in infra.profiles.values():
+        boot.check_content(catalog, profile)
+    return Finding("content", GOOD, "what the profiles install from is in the store")
+
+
+def _port(settings: Settings, now: datetime) -> Finding:
+    host, port = settings.listen.host, settings.listen.port
+    if port == 0:
+        return Finding("port", GOOD, "the system chooses a free port")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
+    except OSError as error:
+        if _answers(settings):
+            return Finding("port", GOOD, f"a daemon answers on {settings.listen}")
+        ss = "`ss -ltnp` shows who has it" if shutil.which("ss") else "see who has it"
+        text = f"{settings.listen} cannot be had: {error.strerror or error}"
+        return Finding("port", WRONG, text, f"{ss}; or set `listen` to another")
+    return Finding("port", GOOD, f"{settings.listen} is free for the daemon")
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether what listens there is a daemon of ours."""
+    from http.client import HTTPConnection, HTTPException
+
+    host = "127.0.0.1" if settings.listen.host in ("0.0.0.0", "::") else settings.listen.host  # noqa: S104
+    connection = HTTPConnection(host, settings.listen.port, timeout=3)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
