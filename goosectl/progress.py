@@ -74,11 +74,13 @@ class Stage:
 
     def preflight(self, needs: Preflight) -> None:
         """See bundles.progress.Progress."""
-        free = "" if needs.free is None else f", {sizes.text(needs.free)} free"
+        free = "how much is free cannot be known"
+        if needs.free is not None:
+            free = f"{sizes.text(needs.free)} free"
         count = "1 volume" if needs.volumes == 1 else f"{needs.volumes} volumes"
         self._line(
             f"{count} of {sizes.text(needs.bytes)};"
-            f" {sizes.text(needs.needed)} to write{free}"
+            f" {sizes.text(needs.needed)} to write, {free}"
         )  # fmt: skip
 
     def start(self, stage: str, total: int | None) -> None:

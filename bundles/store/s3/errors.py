@@ -149,6 +149,8 @@ def _tls(error: BaseException | None) -> str | None:
         if isinstance(seen, ssl.SSLEOFError):
             return None  # the connection broke
         if isinstance(seen, ssl.SSLError):
+            if seen.reason == "WRONG_VERSION_NUMBER":
+                return "the service speaks none on this port"
             return seen.reason or "the handshake failed"
         if isinstance(seen, SSLError) and seen.args and isinstance(seen.args[0], Exception):
             seen = seen.args[0]

@@ -8,22 +8,20 @@ had sent is found again: whole blobs by their keys, parts by their MD5.
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Callable
 from typing import Self
 
 from bundles import digest as digests
 from bundles.store.protocol import Refs
 from bundles.store.s3.index import Index
-from bundles.store.s3.keys import BLOBS, blob_key, digest_of
+from bundles.store.s3.keys import blob_key
 from bundles.store.s3.large import LargeBlob
 from bundles.store.s3.lease import Lease
 from bundles.store.s3.multipart import Multipart
+from bundles.store.s3.present import Present
 from bundles.store.s3.unfinished import Notes
 from bundles.store.s3.uploads import Uploads
 from bundles.store.s3.wire import Wire
-
-_LOOKS = 100  # blobs looked for one by one; whoever asks for more gets the whole listing read
 
 
 class S3Ingest:
@@ -32,14 +30,10 @@ class S3Ingest:
     def __init__(self, wire: Wire, index: Index, lease: Lease, root: str) -> None:
         self._wire, self._index, self._lease = wire, index, lease
         self._multipart = Multipart(wire)
-        self._known: dict[str, int] = {}  # sizes of blobs here or under way
-        self._looks = 0
-        self._looking = threading.Lock()
-        self._listed = False
+        self._present = Present(wire)
         try:
             index.begin()
             self._notes = Notes(wire, root)
-            self._begun = _begun(self._multipart)
         except BaseException:
             lease.close()
             raise
@@ -55,27 +49,22 @@ class S3Ingest:
         self._lease.close()
 
     def has(self, digest: str, size: int) -> bool:
-        if digest not in self._known and not self._listed:
-            with self._looking:
-                self._look(digest)
-        return self._known.get(digest) == size
+        return self._present.size(digest) == size
 
     def put(self, digest: str, data: bytes | memoryview) -> None:
         self._notes.began()
         body = bytes(data)
-        self._known[digest] = len(body)
+        self._present.add(digest, len(body))
         self._uploads.submit(len(body), lambda: self._send(digest, body))
 
     def create(self, digest: str) -> LargeBlob:
-        key = blob_key(digest)
         self._notes.began()
         return LargeBlob(
-            key,
+            blob_key(digest),
             self._multipart,
             self._uploads,
             small=lambda data: self.put(digest, data),
-            stored=lambda size: self._known.__setitem__(digest, size),
-            begun=self._begun.pop(key, None),
+            stored=lambda size: self._present.add(digest, size),
             note=lambda: self._notes.began_large(digest),
         )
 
@@ -89,28 +78,6 @@ class S3Ingest:
         self._notes.forget()
         return new
 
-    def _look(self, digest: str) -> None:
-        if self._listed or digest in self._known:
-            return
-        self._looks += 1
-        if self._looks > _LOOKS:
-            for found in self._wire.list(BLOBS):
-                self._known.setdefault(digest_of(found.key), found.size)
-            self._listed = True
-        elif (blob := self._wire.head(blob_key(digest))) is not None:
-            self._known[digest] = blob.size
-
     def _send(self, digest: str, body: bytes) -> None:
         checksum = base64.b64encode(bytes.fromhex(digests.hex_of(digest))).decode()
         self._wire.put(blob_key(digest), body, {"x-amz-checksum-sha256": checksum})
-
-
-def _begun(multipart: Multipart) -> dict[str, str]:
-    """The uploads that killed imports left open, by key. Of several for one key the newest is gone
-    on with and the others, which nobody will, are given up."""
-    found: dict[str, str] = {}
-    for begun in sorted(multipart.open(BLOBS), key=lambda upload: upload.begun):
-        if begun.key in found:
-            multipart.abort(begun.key, found[begun.key])
-        found[begun.key] = begun.upload
-    return found

@@ -11,8 +11,8 @@ from bundles.store.s3.uploads import Uploads
 
 
 class LargeBlob:
-    """See `bundles.store.protocol.NewBlob`. Parts are sent while the next is read; parts that the
-    upload `begun` by an earlier import holds with the same bytes are not sent again.
+    """See `bundles.store.protocol.NewBlob`. Parts are sent while the next is read; parts that an
+    earlier import sent, with the same bytes, are not sent again.
 
     Left by an exception the upload stays open, for the next import to go on from: nobody sees it.
     """
@@ -24,13 +24,12 @@ class LargeBlob:
         uploads: Uploads,
         small: Callable[[bytes], None],
         stored: Callable[[int], None],
-        begun: str | None,
         note: Callable[[], None],
     ) -> None:
         self._key, self._multipart, self._uploads = key, multipart, uploads
         self._small = small  # takes a blob that turns out to fit into one request
         self._stored = stored  # is told the size of one that was sent in parts
-        self._upload = begun
+        self._upload = ""
         self._note = note  # writes down that parts will be sent
         self._found: Mapping[int, UploadedPart] = {}
         self._waiting = bytearray()
@@ -74,10 +73,15 @@ class LargeBlob:
         self._uploads.submit(len(data), lambda: self._part(number, data))
 
     def _begin(self) -> None:
+        """Goes on with the newest upload that a killed import left; nobody will with others."""
         self._note()
-        if self._upload is not None:
+        left = self._multipart.open(self._key)
+        for upload in left[:-1]:
+            self._multipart.abort(self._key, upload.upload)
+        if left:
+            self._upload = left[-1].upload
             self._found = self._multipart.parts(self._key, self._upload)
-        if self._upload is None or not self._found:
+        else:
             self._upload = self._multipart.begin(self._key)
 
     def _part(self, number: int, data: bytes) -> None:
@@ -85,7 +89,7 @@ class LargeBlob:
         if found is not None and found.holds(data):
             etag = found.etag
         else:
-            etag = self._multipart.send(self._key, str(self._upload), number, data)
+            etag = self._multipart.send(self._key, self._upload, number, data)
         with self._lock:
             self._etags[number] = etag
             complete = self._whole and len(self._etags) == self._count
@@ -93,4 +97,4 @@ class LargeBlob:
             self._complete()
 
     def _complete(self) -> None:
-        self._multipart.complete(self._key, str(self._upload), self._etags, self._size)
+        self._multipart.complete(self._key, self._upload, self._etags, self._size)

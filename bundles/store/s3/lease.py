@@ -28,6 +28,7 @@ from bundles.store.s3.wire import Found, Precondition, Wire
 KEY = "lock"
 TERM = 60.0  # seconds
 SETTLE = 2.0  # seconds until a lock is read back where conditions are ignored
+_held: set[object] = set()  # the nonces of this process's own locks
 _NO_ETAG = '"00000000000000000000000000000000"'
 
 
@@ -54,13 +55,18 @@ class Lease:
         self._renewals = 0
         self._lost: str | None = None
         self._renewed = clock()
-        self._take()
-        self.conditional = self._honours_conditions()
-        if not self.conditional:
-            sleep(settle)
-            found = wire.get(KEY)
-            if found is None or not self._is_mine(found):
-                raise self._busy(found)
+        _held.add(self._me["nonce"])
+        try:
+            self._take()
+            self.conditional = self._honours_conditions()
+            if not self.conditional:
+                sleep(settle)
+                found = wire.get(KEY)
+                if found is None or not self._is_mine(found):
+                    raise self._busy(found)
+        except BaseException:
+            _held.discard(self._me["nonce"])
+            raise
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._renew_on, name="lease", daemon=True)
         self._thread.start()
@@ -75,6 +81,7 @@ class Lease:
         """Lets go of the store. Should that fail, the lock ends by itself."""
         self._stop.set()
         self._thread.join()
+        _held.discard(self._me["nonce"])
         if self._lost is None:
             try:
                 found = self._wire.get(KEY)
@@ -152,8 +159,11 @@ def _is_stale(found: Found) -> bool:
     """Whether the holder of a lock is gone."""
     said = _said(found)
     here = _this_process()
-    if said.get("space") == here["space"] and said.get("started") != _started(said.get("pid")):
-        return True
+    if said.get("space") == here["space"]:
+        if said.get("started") != _started(said.get("pid")):
+            return True
+        if said.get("pid") == here["pid"] and said.get("nonce") not in _held:
+            return True  # it could not be removed: the service was away
     try:
         now = parsedate_to_datetime(found.headers["Date"])
         written = parsedate_to_datetime(found.headers["Last-Modified"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from minio.datatypes import ListMultipartUploadsResult, ListPartsResult
-from urllib3 import BaseHTTPResponse
 
 from bundles.store.errors import StoreError
 from bundles.store.s3.wire import Wire, etag_of
@@ -86,29 +86,23 @@ class Multipart:
         """Gives up an upload and frees its space."""
         self._wire.maybe(key, lambda: self._wire.send("DELETE", key, query={"uploadId": upload}))
 
-    def open(self, prefix: str) -> Iterator[OpenUpload]:
-        """Every open upload whose key begins with `prefix`."""
-        query = {"uploads": "", "prefix": prefix, "max-uploads": str(_PAGE)}
-        while True:
-            answer = self._page(None, query)
-            if answer is None:
-                return
-            page = ListMultipartUploadsResult(answer)
-            for found in page.uploads:
-                yield OpenUpload(
-                    found.object_name, str(found.upload_id), found.initiated_time or _EPOCH
-                )
-            if not page.is_truncated or not page.uploads:
-                return
-            last = page.uploads[-1]
-            query |= {"key-marker": last.object_name, "upload-id-marker": str(last.upload_id)}
+    def open(self, key: str) -> list[OpenUpload]:
+        """The open uploads of one key, the newest last."""
+        query = {"uploads": "", "prefix": key, "max-uploads": str(_PAGE)}
+        answer = self._wire.run(key, lambda: self._wire.send("GET", None, query=query))
+        found = [
+            OpenUpload(each.object_name, str(each.upload_id), each.initiated_time or _EPOCH)
+            for each in ListMultipartUploadsResult(answer).uploads
+            if each.object_name == key
+        ]
+        return sorted(found, key=lambda upload: upload.begun)
 
     def parts(self, key: str, upload: str) -> dict[int, UploadedPart]:
         """The parts of an open upload, by number; none when it is gone."""
         found: dict[int, UploadedPart] = {}
         query = {"uploadId": upload, "max-parts": str(_PAGE)}
         while True:
-            answer = self._page(key, query)
+            answer = self._wire.maybe(key, partial(self._wire.send, "GET", key, query=query))
             if answer is None:
                 return {}
             page = ListPartsResult(answer)
@@ -117,11 +111,6 @@ class Multipart:
             if not page.is_truncated or not page.parts:
                 return found
             query |= {"part-number-marker": str(page.parts[-1].part_number)}
-
-    def _page(self, key: str | None, query: Mapping[str, str]) -> BaseHTTPResponse | None:
-        return self._wire.maybe(
-            key or "open uploads", lambda: self._wire.send("GET", key, query=query)
-        )
 
 
 def _root(document: bytes) -> ET.Element:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from bundles import digest as digests
 from bundles.store.protocol import Leftover
-from bundles.store.s3.keys import BLOBS, STAGING, digest_of, staging_key
+from bundles.store.s3.keys import STAGING, blob_key, staging_key
 from bundles.store.s3.multipart import Multipart, OpenUpload
 from bundles.store.s3.wire import Listed, Wire
 
@@ -81,15 +81,13 @@ class Unfinished:
             self._wire.delete(note.key)
 
     def _imports(self) -> dict[str, _Import]:
-        uploads: dict[str, list[OpenUpload]] = {}
-        for upload in self._multipart.open(BLOBS):
-            uploads.setdefault(digests.hex_of(digest_of(upload.key)), []).append(upload)
         imports: dict[str, _Import] = {}
         for note in self._wire.list(STAGING):
             root, _, name = note.key.removeprefix(STAGING).partition("/")
             found = imports.setdefault(root, _Import())
             found.notes.append(note)
-            found.uploads += uploads.get(name, [])
+            if name != _IMPORT:
+                found.uploads += self._multipart.open(blob_key(digests.PREFIX + name))
         return imports
 
     def _leftover(self, name: str, found: _Import) -> Leftover:

@@ -104,7 +104,13 @@ class Wire:
         """Whether an object is there, and its facts."""
 
         def look() -> Found:
-            response = self.send("HEAD", key)
+            try:
+                response = self.send("HEAD", key)
+            except S3Error as error:
+                if errors.status_of(error) != 404:
+                    # The answer to a HEAD has no body that could say why.
+                    self.send("GET", key, headers={"Range": "bytes=0-0"})
+                raise
             return Found(etag_of(response), _size(response), response.headers)
 
         return self.maybe(key, look)
