@@ -10,13 +10,14 @@ import errno
 import fcntl
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from bundles import canonical, sshsig
+from bundles import beside, canonical, sshsig
 from bundles import digest as digests
 from bundles.assemble import Assembly
 from bundles.base import Base
@@ -66,6 +67,24 @@ class Built:
     saved: Saved | None = None  # by a delta
 
 
+class Assembled(Protocol):
+    """Volumes that are ready to be written; after that all of this is final."""
+
+    statement: Statement
+    message: bytes  # the statement, encoded
+    count: int  # of volumes
+
+    def open(
+        self, paths: Sequence[Path], stack: ExitStack
+    ) -> tuple[Sequence[PendingFile], list[str]]:
+        """Writes them open; returns them and their digests."""
+
+    def sealed(
+        self, paths: Sequence[Path], recipients: Sequence[Recipient], stack: ExitStack
+    ) -> tuple[Sequence[PendingFile], list[str]]:
+        """Writes them sealed; returns them and their digests."""
+
+
 def build(
     plan: Plan,
     signers: Sequence[Signer],
@@ -80,17 +99,31 @@ def build(
     Raises `OutputBusy`, `OutputExists`, `OutputFailed`, `SealFailed` or `SourceFault`; afterwards
     `out` holds nothing new.
     """
+
+    def assemble(pool: ThreadPoolExecutor) -> Assembled:
+        if base is None:
+            return Assembly(plan, signers, pool, progress)
+        return DeltaAssembly(plan, base, signers, pool, progress)
+
     stem = f"{plan.statement.name}-{plan.statement.version}"
+    return write(assemble, stem, signers, out, recipients)
+
+
+def write(
+    assemble: Callable[[ThreadPoolExecutor], Assembled],
+    stem: str,
+    signers: Sequence[Signer],
+    out: Path,
+    recipients: Sequence[Recipient] = (),
+) -> Built:
+    """Writes the volumes that `assemble` makes, ``STEM.KofN.goose.tar``, and their list into the
+    folder `out`. Raises as `build` does."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(_THREADS) as pool, ExitStack() as stack:
             stack.enter_context(_claimed(out))
             _refuse_existing(out, stem)
-            assembly: Assembly | DeltaAssembly
-            if base is None:
-                assembly = Assembly(plan, signers, pool, progress)
-            else:
-                assembly = DeltaAssembly(plan, base, signers, pool, progress)
+            assembly = assemble(pool)
             count = assembly.count
             suffix = SUFFIX if recipients else ""
             paths = [out / f"{stem}.{k}of{count}.goose.tar{suffix}" for k in range(1, count + 1)]
@@ -102,9 +135,9 @@ def build(
             listing = canonical.dumps(
                 {
                     "format": FORMAT,
-                    "name": plan.statement.name,
+                    "name": assembly.statement.name,
                     "statement": digests.of(assembly.message),
-                    "version": plan.statement.version,
+                    "version": assembly.statement.version,
                     "volumes": [
                         {"digest": digest, "file": file.path.name, "size": file.position}
                         for file, digest in zip(files, hashes, strict=True)
@@ -160,6 +193,8 @@ def _refuse_existing(out: Path, stem: str) -> None:
     name = glob.escape(stem)
     patterns = (f"{name}.*of*.goose.tar*", f"{name}.volumes.json*", f"{name}.statement.json*")
     for old in sorted({file for pattern in patterns for file in out.glob(pattern)}):
+        if ".goose.tar" in old.name and beside.stem(old) != stem:
+            continue  # a repair bundle of the same version
         raise OutputExists(f"{old} is already there", file=str(old))
 
 
