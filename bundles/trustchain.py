@@ -17,6 +17,7 @@ from datetime import datetime
 
 from bundles import sshsig, trust
 from bundles.errors import GooseError
+from bundles.sshkey import PublicKey
 from bundles.sshsig import MAX_SIGNATURE, TRUST, Signer
 from bundles.trust import TrustRoot, UnknownSigner
 
@@ -191,18 +192,23 @@ def predecessor(chain: Sequence[Link], pinned: TrustRoot | None, where: str) -> 
     return chain[-2].root
 
 
-def sign(before: TrustRoot, link: Link, signer: Signer) -> Link:
-    """`link` with the signature of `signer`, whom `before` or the new version itself must allow.
-
-    Raises `UnknownSigner` and what `sshsig.sign` raises.
-    """
+def check_signer(before: TrustRoot, link: Link, key: PublicKey) -> None:
+    """Raises `UnknownSigner` unless `before` or the version of `link` itself lets `key` sign it."""
     may = {s.key for root in (before, link.root) for s in root.signers if TRUST in s.namespaces}
-    if signer.public not in may:
+    if key not in may:
         raise UnknownSigner(
-            f"{signer.public.fingerprint} may sign trust roots neither by version"
+            f"{key.fingerprint} may sign trust roots neither by version"
             f" {before.version} nor by version {link.root.version}",
             hint="sign with the key of a signer; `goosectl trust show FILE` names them",
         )
+
+
+def sign(before: TrustRoot, link: Link, signer: Signer) -> Link:
+    """`link` with the signature of `signer` too.
+
+    Raises what `check_signer` and `sshsig.sign` raise.
+    """
+    check_signer(before, link, signer.public)
     return link.signed(sshsig.sign(link.root.render(), signer, TRUST))
 
 

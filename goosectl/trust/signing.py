@@ -45,7 +45,9 @@ def sign(
     except NoTrustRoot:
         pinned = None
     before = trustchain.predecessor(chain, pinned, file.name)
-    link = chain[-1]
+    link, signers = chain[-1], [ask.signer(path) for path in key]
+    for signer in signers:
+        trustchain.check_signer(before, link, signer.public)
     if pinned is None:
         out.note(
             f"no trust root here vouches for version {before.version}:"
@@ -54,8 +56,8 @@ def sign(
     out.note("\n".join(description(before, link)))
     if not out.confirm(f"Sign version {link.root.version}, {link.root.fingerprint}?", yes=yes):
         raise UsageError("nothing was signed", hint="ask whoever proposed it what it is for")
-    for path in key:
-        link = trustchain.sign(before, link, ask.signer(path))
+    for signer in signers:
+        link = trustchain.sign(before, link, signer)
     write(file, (*chain[:-1], link))
     report(file, before, link, [f"signed {file}"])
 

@@ -1,4 +1,5 @@
-"""A real ssh-agent for tests, and the file of a key that only a FIDO token holds."""
+"""A real ssh-agent for tests, and FIDO tokens: one in software behind OpenSSH's own helper, and the
+file of a key whose token is not there."""
 
 from __future__ import annotations
 
@@ -11,14 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bundles.sshkey import PublicKey, string
-from tests.parts import part
+from tests.parts import TOOLS, part
+
+_PROVIDER = TOOLS / "sk" / "provider.c"
+_API_VERSIONS = ("0x000a0000", "0x00090000", "0x000b0000")  # of OpenSSH 9.x, 8.9, what may come
 
 
 @contextmanager
 def ssh_agent(folder: Path) -> Iterator[dict[str, str]]:
     """An agent without keys; what it yields goes into the environment of whoever is to use it."""
     socket = folder / "agent.socket"
-    command = [part("ssh-agent"), "-D", "-a", socket]
+    # -P: whose tokens it may ask.
+    command = [part("ssh-agent"), "-D", "-a", socket, "-P", f"{folder.resolve()}/*"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as agent:
         try:
             while not socket.exists():
@@ -34,6 +39,30 @@ def add(agent: dict[str, str], *args: str | Path) -> None:
     subprocess.run(
         [part("ssh-add"), *args], env=os.environ | agent, capture_output=True, check=True
     )
+
+
+def token(folder: Path, name: str) -> dict[str, str]:
+    """Makes the key `name` in a token, as ``ssh-keygen -t ed25519-sk`` does, and its two files.
+
+    The token is tests/tools/sk in the place of a USB device; what it yields goes into the
+    environment of whoever is to use it.
+    """
+    part("OpenSSL's headers")
+    library = folder / "token.so"
+    for version in _API_VERSIONS:
+        compiler = [part("gcc"), "-shared", "-fPIC", f"-DAPI_VERSION={version}", "-o", library]
+        subprocess.run([*compiler, _PROVIDER, "-lcrypto"], capture_output=True, check=True)
+        environ = {"SSH_SK_PROVIDER": str(library.resolve())}
+        made = subprocess.run(
+            [part("ssh-keygen"), "-q", "-t", "ed25519-sk", "-N", "", "-f", folder / name],
+            env=os.environ | environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if made.returncode == 0:
+            return environ
+    raise AssertionError(made.stderr.decode())
 
 
 def token_file(path: Path, public: PublicKey) -> Path:

@@ -16,7 +16,8 @@ from bundles.keys import FileSigner
 from bundles.sshkey import UnsupportedKey
 from bundles.sshprogram import ProgramSigner, SigningFailed
 from bundles.sshsig import BUNDLE, NAMESPACES, VOLUMES
-from tests.bundles.agent import add, ssh_agent, token_file
+from bundles.trust import TrustedSigner, TrustRoot
+from tests.bundles.agent import add, ssh_agent, token, token_file
 from tests.bundles.making import Workshop
 from tests.bundles.signing import MESSAGE, Token, ssh_keygen, ssh_verify
 
@@ -153,14 +154,43 @@ def test_exposed_file_of_a_token(tmp_path: Path) -> None:
         keys.load_signer(path)
 
 
-def test_bundle_signed_by_a_token_is_imported(tmp_path: Path) -> None:
-    """Its signature is five bytes longer, for which the plan leaves room."""
+@pytest.fixture
+def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a key in a token that is there."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    for name, value in token(tmp_path, "plugged").items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "plugged"
+
+
+@pytest.mark.parametrize("ending", ["", ".pub"])
+def test_token_signs_through_openssh(tmp_path: Path, plugged: Path, ending: str) -> None:
+    signer = keys.load_signer(plugged.with_name(f"plugged{ending}"))
+    assert signer.public.application == b"ssh:"
+    armored = sshsig.sign(MESSAGE, signer, BUNDLE)
+    assert len(armored) == sshsig.signature_length(signer.public, BUNDLE)
+    allowed = f"release {signer.public.openssh}\n"
+    assert ssh_verify(tmp_path, allowed, "release", armored, BUNDLE)
+
+
+def test_token_signs_through_an_agent(
+    plugged: Path, agent: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(agent, plugged)
+    plugged.unlink()
+    monkeypatch.delenv("SSH_SK_PROVIDER")
+    signer = keys.load_signer(plugged.with_name("plugged.pub"))
+    assert sshsig.verify(MESSAGE, signer.sign(MESSAGE, VOLUMES), VOLUMES) == signer.public
+
+
+def test_bundle_signed_by_a_token_is_imported(tmp_path: Path, plugged: Path) -> None:
+    """Its signature is longer than one of a file, for which the plan leaves room."""
     workshop = Workshop(tmp_path)
-    root = workshop.root
-    [volume] = workshop.build(signers=[TOKEN])
+    signer = keys.load_signer(plugged)
+    [volume] = workshop.build(signers=[signer])
     with pytest.raises(GooseError, match="is not a signer"):
         workshop.import_(volume)
-    workshop.root = type(root)(1, 1, (type(root.signers[0])("token", TOKEN.public),))
+    workshop.root = TrustRoot(1, 1, (TrustedSigner("token", signer.public),))
     assert workshop.import_(volume).signers == ("token",)
     subprocess.run(["tar", "xf", volume, "goose"], cwd=tmp_path, check=True)
     armored = (tmp_path / "goose/statement.sig.1").read_bytes()
