@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from goosed_daemon import settings, telemetry
+from goosed_daemon import setting_table, telemetry
 from goosed_daemon.web.app import routes
 from tests.daemon.web_site import Lab
 
@@ -25,7 +25,7 @@ async def test_docs_name_exactly_the_routes_there_are(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("page", "text"),
-    [("settings.md", settings.reference()), ("metrics.md", telemetry.reference())],
+    [("settings.md", setting_table.reference()), ("metrics.md", telemetry.reference())],
 )
 def test_generated_pages_are_up_to_date(page: str, text: str) -> None:
     assert (DOCS / page).read_text() == text, "run `make tidy`"
