@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 from minio import Minio
 
 from bundles.store import S3Address
@@ -93,3 +94,18 @@ def environment(address: S3Address) -> dict[str, str]:
         "S3_SECRET_KEY": address.secret_key,
         "S3_SECURE": "true" if address.secure else "false",
     }
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], S3Server]]:
+    """The S3 server that tests share, started when the first asks for it."""
+    with ExitStack() as stack:
+        servers: list[S3Server] = []
+
+        def server() -> S3Server:
+            if not servers:
+                folder = tmp_path_factory.mktemp("s3")
+                servers.append(stack.enter_context(running(folder)))
+            return servers[0]
+
+        yield server

@@ -167,5 +167,5 @@ def test_get_copies_a_file_out(
 def _events(home: Path) -> list[tuple[str, str, str]]:
     if not Home(home).state.exists():
         return []
-    with closing(open_state(Home(home), NOW)) as state:
+    with closing(open_state(Home(home), None, NOW)) as state:
         return [(e.kind, e.detail["bundle"], e.detail["version"]) for e in audit.events(state)]

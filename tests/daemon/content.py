@@ -6,23 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundles import digest, layout
-from bundles.store import BundleRef, open_store
-from bundles.store.local import LocalStore
+from bundles.store import BundleRef, S3Address, Store, open_store
 from bundles.store.refs import with_bundle
 
 Content = bytes | Sequence[bytes]  # whole, or in parts
 
 
 def make_store(
-    folder: Path,
+    at: Path | S3Address,
     files: Mapping[str, Content],
     *,
     name: str = "site-base",
     version: str = "1.0",
     sequence: int = 1,
-) -> LocalStore:
+) -> Store:
     """A store that holds `files` as the current version of one bundle."""
-    store = open_store(folder)
+    store = open_store(at)
     blobs: dict[str, bytes] = {}
 
     def keep(data: bytes) -> str:

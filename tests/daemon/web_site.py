@@ -113,9 +113,9 @@ async def running(folder: Path, **environ: str) -> AsyncIterator[Lab]:
     home = Home(folder)
     home.infra.mkdir(parents=True)
     (home.infra / "site.yaml").write_text(PROFILES)
-    make_store(home.store, FILES)
     known = {"GOOSE_HOME": str(folder), "GOOSED_LISTEN": "127.0.0.1:0", **environ}
     settings = Settings.load(known)
+    make_store(settings.store(), FILES)
     clock = Clock()
     with ExitStack() as closing:
         deps = assemble(settings, closing, clock)
