@@ -18,8 +18,9 @@ from bundles.fill import Filler
 from bundles.found import Found
 from bundles.gather import Large
 from bundles.keys import Signer
+from bundles.match import Matcher, New
 from bundles.packvolumes import Content, PackVolumes
-from bundles.plan import Piece, Plan
+from bundles.plan import Plan
 from bundles.progress import Progress
 
 
@@ -49,8 +50,10 @@ class DeltaAssembly(PackVolumes):
         documents = found.documents()
         refuse_own_documents(documents, found.seen)
         filler.close()
-        for number, piece, digest in large:
-            filler.large(number, piece, digest, ())
+        matcher = Matcher(base, base.layers.keys() & found.seen, progress)
+        copies = matcher.find(large)
+        for new in large:
+            filler.large(new.number, new.piece, new.digest, copies.get(new.number, ()))
         self.saved = Saved(
             new_layers=sum(len(filled.numbers) for filled in filler.packs),
             changed_bytes=sum(filled.size for filled in filler.packs),
@@ -60,7 +63,7 @@ class DeltaAssembly(PackVolumes):
             documents=documents,
             bundles=base.bundles,
             base_documents=base.documents,
-            blobs=(),
+            blobs=matcher.blobs,
             packs=tuple(
                 (filled.pack(), partial(fill.content, filled, found, pool))
                 for filled in filler.packs
@@ -76,21 +79,22 @@ def _hash(
     filler: Filler,
     pool: ThreadPoolExecutor,
     progress: Progress,
-) -> list[tuple[int, Piece, str]]:
+) -> list[New]:
     """Hashes all content; new small layers go into packs, new large ones are returned."""
     progress.start("hashing", plan.statement.totals.bytes)
     large = []
     for number, (piece, item) in enumerate(zip(plan.pieces, found.content(pool), strict=True)):
         if isinstance(item, Large):
-            for _ in item.chunks():
-                pass
+            for chunk in item.chunks():
+                progress.advance(len(chunk), piece.layer.path)
+        else:
+            progress.advance(len(item.data), piece.layer.path)
         digest, size = item.digest, piece.layer.size
         if digest not in found.seen and base.layers.get(digest) != size:
             if isinstance(item, Large):
-                large.append((number, piece, digest))
+                large.append(New(number, piece, digest))
             else:
                 filler.small(number, piece, digest, item.data)
         found.add(piece, digest, item)
-        progress.advance(size, piece.layer.path)
     progress.finish()
     return large

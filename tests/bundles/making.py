@@ -70,7 +70,11 @@ class Workshop:
 
     def since(self, *paths: Path) -> Base:
         """What a site has that was sent these volumes."""
-        return BaseVolumes(paths, self.root, policy.Policy(NOW)).base()
+        return self.volumes(*paths).base()
+
+    def volumes(self, *paths: Path) -> BaseVolumes:
+        """These volumes as a base."""
+        return BaseVolumes(paths, self.root, policy.Policy(NOW))
 
     def import_(
         self, *paths: Path, allow: Iterable[str] = (), site: str | None = None

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bundles import digest as digests
 from bundles import statement
@@ -201,3 +203,105 @@ def test_stock_zstd_makes_the_documents(shop: Versions, tmp_path: Path) -> None:
         base=said.base,
         volumes=said.volumes,
     )
+
+
+def edited(data: bytes, *edits: tuple[int, int, bytes]) -> bytes:
+    """`data` with bytes from and to replaced; the edits do not overlap."""
+    for start, end, new in sorted(edits, reverse=True):
+        data = data[:start] + new + data[end:]
+    return data
+
+
+BIG = 24 << 20
+EDITS = {
+    "one byte in front": ([(0, 0, b"x")], 1),
+    "one byte off the front": ([(0, 1, b"")], 1),
+    "one byte in the middle": ([(BIG // 2, BIG // 2, b"x")], 1),
+    "one per cent in one run": (
+        [(5 << 20, (5 << 20) + BIG // 100, noise("run", BIG // 100))],
+        251658,
+    ),
+    "one per cent in four runs": (
+        [(n << 22, (n << 22) + BIG // 400, noise(f"run {n}", BIG // 400)) for n in (0, 1, 3, 5)],
+        BIG // 100,
+    ),
+    "cut short": ([(BIG // 3, BIG, b"")], 0),
+    "said twice": ([(0, 0, noise("big", 1 << 20))], 0),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_of_a_large_file_only_what_changed_is_sent(shop: Versions, name: str) -> None:
+    edits, changed = EDITS[name]
+    old = {"small": b"small\n", "big.img": noise("big", BIG)}
+    new = {**old, "big.img": edited(old["big.img"], *edits)}
+    whole = shop.version(1, old)
+    delta = shop.version(2, new, *whole)
+    assert size_of(delta) <= 1.05 * changed + 9 * 1024
+    take(shop, shop.folder / "site", *whole)
+    assert take(shop, shop.folder / "site", *delta).state == "complete"
+    tree = under("os", {path: (data, 0o644) for path, data in new.items()})
+    assert served(open_store(shop.folder / "site")) == tree
+    third = {**new, "big.img": edited(new["big.img"], (77, 77, b"third"))}
+    again = shop.version(3, third, *whole, *delta)
+    assert size_of(again) < 16 * 1024
+    assert take(shop, shop.folder / "site", *again).state == "complete"
+    checked = check_volumes(delta, shop.root, Policy(NOW), SILENT, base=shop.volumes(*whole))
+    assert not checked.faults and not checked.unchecked
+
+
+def test_a_new_large_file_is_looked_for_in_what_stays(shop: Versions) -> None:
+    """A second image beside the first, of which it is a copy with changes."""
+    old = {"one.img": noise("big", BIG)}
+    new = {**old, "two.img": edited(old["one.img"], (100, 200, b"other"))}
+    assert size_of(shop.version(2, new, *shop.version(1, old))) < 16 * 1024
+
+
+def test_without_the_bytes_of_the_base_copies_end_at_chunks(shop: Versions) -> None:
+    """As from a receipt, which has digests only."""
+    old = {"big.img": noise("big", BIG)}
+    new = {"big.img": edited(old["big.img"], (BIG // 2, BIG // 2, b"x"))}
+    whole = shop.version(1, old)
+    base = replace(shop.since(*whole), read=None)
+    source = artifact(shop.tree_of(2, new), "os")
+    delta = shop.build(shop.draft(version="2.0.0", sequence=2), [source], base=base)
+    assert size_of(delta) < 300_000
+    take(shop, shop.folder / "site", *whole)
+    assert take(shop, shop.folder / "site", *delta).state == "complete"
+
+
+TREES = st.dictionaries(
+    st.sampled_from(["a", "b/c", "d", "e.img", "f.img"]),
+    st.tuples(st.sampled_from(["x", "y", "z"]), st.sampled_from([0, 1, 3000, 400_000, 900_000])),
+    min_size=1,
+)
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 900_000), st.binary(max_size=40), st.integers(0, 9)), max_size=3
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(TREES, TREES, CHANGES, st.sampled_from([None, 1_000_000]))
+def test_base_and_delta_are_the_complete_bundle(
+    tmp_path_factory: pytest.TempPathFactory,
+    first: dict[str, tuple[str, int]],
+    second: dict[str, tuple[str, int]],
+    changes: list[tuple[int, bytes, int]],
+    size: int | None,
+) -> None:
+    shop = Versions(tmp_path_factory.mktemp("shop"))
+    old = {path: noise(seed, length) for path, (seed, length) in first.items()}
+    new = {path: noise(seed, length) for path, (seed, length) in second.items()}
+    for at, data, gone in changes:
+        new = {path: d[:at] + data + d[at + gone :] for path, d in new.items()}
+    base = shop.version(1, old, volume_size=size)
+    whole, delta = (
+        shop.version(2, new, volume_size=size),
+        shop.version(2, new, *base, volume_size=size),
+    )
+    for store, volumes in (("whole", whole), ("delta", delta)):
+        take(shop, shop.folder / store, *base)
+        assert take(shop, shop.folder / store, *volumes).state == "complete"
+    assert content(shop.folder / "delta") == content(shop.folder / "whole")
+    tree = under("os", {path: (data, 0o644) for path, data in new.items()})
+    assert served(open_store(shop.folder / "delta")) == tree
