@@ -13,6 +13,8 @@ from bundles.keyfile import BadKey
 
 SECRET = b"AGE-SECRET-KEY-"
 RECIPIENT = b"age1"
+_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"  # BIP 173
+_CHECKSUM = 6  # signs
 
 
 def generate(folder: Path, name: str) -> tuple[Path, Path, str]:
@@ -60,3 +62,17 @@ def recipient_of(path: Path) -> str:
             hint="make one: goosectl key new-recipient NAME",
             file=str(path),
         ) from error
+
+
+def secret_bytes(word: str) -> bytes:
+    """The X25519 secret that ``AGE-SECRET-KEY-1...`` is the Bech32 of. Raises ValueError."""
+    from pyrage import IdentityError, x25519
+
+    try:
+        x25519.Identity.from_str(word)  # judges form and checksum
+    except IdentityError as error:
+        raise ValueError(str(error)) from error
+    number = 0
+    for sign in word.rpartition("1")[2][:-_CHECKSUM].lower():
+        number = number << 5 | _BECH32.index(sign)
+    return (number >> 4).to_bytes(32, "big")  # 52 signs are 260 bits

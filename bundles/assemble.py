@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from bundles import layout, sshsig
 from bundles.found import Found
-from bundles.gather import Large, changed
+from bundles.gather import Large, Twins
 from bundles.keys import Signer
+from bundles.pending import PendingFile
 from bundles.plan import (
     STATEMENT_NAME,
     ContentConflict,
@@ -21,93 +21,55 @@ from bundles.plan import (
     signature_name,
 )
 from bundles.progress import Progress
-from bundles.seal import Recipient, SealedWriter
 from bundles.statement import Statement, parse_time
-from bundles.volume import END, MAX_TIME, blob_name, header, padding
-from bundles.writer import VolumeWriter, encode_head
+from bundles.volume import MAX_TIME, blob_name
+from bundles.writer import VolumeWriter
 
 
 class Assembly:
-    """One build at work. After `open` or `sealed`, `statement` and `message` are final."""
+    """One build at work. After `write`, `statement` and `message` are final."""
 
     def __init__(
         self,
         plan: Plan,
         signers: Sequence[Signer],
-        pool: ThreadPoolExecutor,
         progress: Progress,
     ) -> None:
-        self._plan, self._signers, self._pool, self._progress = plan, signers, pool, progress
+        self._plan, self._signers, self._progress = plan, signers, progress
         self.statement = plan.statement
         self.message = b""
-        self._abandoned = False  # set by one thread, seen by others
         self.count = len(plan.statement.volumes)
         self._mtime = entry_time(plan.statement)
 
-    def open(
-        self, paths: Sequence[Path], stack: ExitStack
-    ) -> tuple[Sequence[VolumeWriter], list[str]]:
-        """One pass: layers are hashed while they are written, heads are filled in last."""
-        writers = [
-            stack.enter_context(
-                VolumeWriter(path, self._plan.head_size(k), self._mtime, self._pool)
-            )
-            for k, path in enumerate(paths, 1)
-        ]
-        self._progress.start("building", self._plan.statement.totals.bytes)
-        found = Found(self._plan)
-        items = found.content(self._pool)
+    def write(self, files: Sequence[PendingFile], pool: ThreadPoolExecutor) -> list[str]:
+        """Writes the volumes into `files` and makes them durable; returns their digests.
+
+        One pass: layers are hashed while they are written, heads are filled in last.
+        """
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(VolumeWriter(file, self._plan.head_size(k), self._mtime, pool))
+                for k, file in enumerate(files, 1)
+            ]
+            self._progress.start("building", self._plan.statement.totals.bytes)
+            found = self._fill(writers, pool)
+            self._progress.finish()
+            for writer, head in zip(writers, self._heads(found), strict=True):
+                writer.write_head(head)
+                writer.end()
+            return finish(files, pool, self._progress)
+
+    def _fill(self, writers: Sequence[VolumeWriter], pool: ThreadPoolExecutor) -> Found:
+        found, twins = Found(self._plan), Twins(self._plan.pieces)
+        items = found.content(pool)
         for k, (writer, pieces) in enumerate(zip(writers, self._shares(), strict=True), 1):
-            self._progress.volume(writer.path.name, k, self.count)
+            self._progress.volume(writer.file.path.name, k, self.count)
             for piece in pieces:
                 item = next(items)
+                if isinstance(item, Large):
+                    twins.settle(item, piece.layer.size)
                 found.add(piece, writer.add(piece.layer, item, found.seen, self._progress), item)
-        self._progress.finish()
-        for writer, head in zip(writers, self._heads(found), strict=True):
-            writer.write_head(head)
-        self._progress.start("writing out", sum(writer.position for writer in writers))
-        hashes = []
-        for k, writer in enumerate(writers, 1):
-            self._progress.volume(writer.path.name, k, self.count)
-            hashes.append(writer.finish(self._progress))
-        self._progress.finish()
-        return writers, hashes
-
-    def sealed(
-        self, paths: Sequence[Path], recipients: Sequence[Recipient], stack: ExitStack
-    ) -> tuple[Sequence[SealedWriter], list[str]]:
-        """Two passes: a stream cannot be gone back on, and plaintext must not touch the disk. So
-        content is hashed first, then read again, hashed again and sealed, two volumes at a time.
-        """
-        self._progress.start("hashing", self._plan.statement.totals.bytes)
-        found = Found(self._plan)
-        for piece, item in zip(self._plan.pieces, found.content(self._pool), strict=True):
-            if isinstance(item, Large):
-                for chunk in item.chunks():
-                    self._progress.advance(len(chunk), piece.layer.path)
-            else:
-                self._progress.advance(len(item.data), piece.layer.path)
-            found.add(piece, item.digest, item)
-        self._progress.finish()
-        heads = list(self._heads(found))
-        writers = [stack.enter_context(SealedWriter(path)) for path in paths]
-        shares = list(self._stored(found))
-        self._progress.start("sealing", sum(p.layer.size for share in shares for p, _ in share))
-        with ThreadPoolExecutor(2) as sealing:
-            work = [
-                sealing.submit(self._seal, k, writer, self._stream(head, share, found), recipients)
-                for k, (writer, head, share) in enumerate(
-                    zip(writers, heads, shares, strict=True), 1
-                )
-            ]
-            try:
-                hashes = [future.result() for future in work]
-            except BaseException:  # nobody waits for an hour to see Ctrl-C obeyed
-                self._abandoned = True
-                sealing.shutdown(wait=False, cancel_futures=True)
-                raise
-        self._progress.finish()
-        return writers, hashes
+        return found
 
     def _shares(self) -> Iterator[Sequence[Piece]]:
         """The pieces that each volume covers."""
@@ -115,48 +77,6 @@ class Assembly:
         for count in self._plan.statement.volumes:
             yield self._plan.pieces[start : start + count]
             start += count
-
-    def _stored(self, found: Found) -> Iterator[list[tuple[Piece, str]]]:
-        """The pieces that each volume stores, with their digests."""
-        seen = {layout.EMPTY_DIGEST}
-        hashed = iter(found.digests)
-        for pieces in self._shares():
-            share = []
-            for piece, digest in zip(pieces, hashed, strict=False):
-                if digest not in seen:
-                    seen.add(digest)
-                    share.append((piece, digest))
-            yield share
-
-    def _seal(
-        self,
-        number: int,
-        writer: SealedWriter,
-        stream: Iterator[bytes | memoryview],
-        recipients: Sequence[Recipient],
-    ) -> str:
-        self._progress.volume(writer.path.name, number, self.count)
-        return writer.seal(stream, recipients)
-
-    def _stream(
-        self, head: Sequence[tuple[str, bytes]], share: Sequence[tuple[Piece, str]], found: Found
-    ) -> Iterator[bytes | memoryview]:
-        """A volume from front to back. Raises `SourceFault` when a file is no longer what was
-        hashed."""
-        yield encode_head(head, self._mtime)
-        items = found.again(share, self._pool)
-        for (piece, digest), item in zip(share, items, strict=True):
-            size = piece.layer.size
-            yield header(blob_name(digest), size, self._mtime)
-            for chunk in item.chunks() if isinstance(item, Large) else (item.data,):
-                yield chunk
-                self._progress.advance(len(chunk), piece.layer.path)
-                if self._abandoned:
-                    raise InterruptedError("another volume cannot be sealed")
-            if item.digest != digest:
-                raise changed(piece)
-            yield bytes(padding(size))
-        yield END
 
     def _heads(self, found: Found) -> Iterator[list[tuple[str, bytes]]]:
         """The head of each volume, signed: the digests in `found` are final."""
@@ -170,6 +90,17 @@ class Assembly:
                 documents.root, self.statement.version, documents.artifacts, number, self.count
             )
             yield head_entries(index, self.message, signatures, documents.entries)
+
+
+def finish(files: Sequence[PendingFile], pool: ThreadPoolExecutor, progress: Progress) -> list[str]:
+    """Makes written volumes durable; returns their digests."""
+    progress.start("writing out", sum(file.size for file in files))
+    hashes = []
+    for k, file in enumerate(files, 1):
+        progress.volume(file.path.name, k, len(files))
+        hashes.append(file.finish(pool, progress))
+    progress.finish()
+    return hashes
 
 
 def entry_time(said: Statement) -> int:

@@ -24,12 +24,12 @@ from bundles.base import Base
 from bundles.deltabuild import DeltaAssembly, Saved
 from bundles.errors import GooseError
 from bundles.keys import Signer
+from bundles.pending import PendingFile
 from bundles.plan import Plan
 from bundles.progress import Progress
-from bundles.seal import SUFFIX, Recipient
+from bundles.seal import SUFFIX, Recipient, SealedFile
 from bundles.statement import FORMAT, Statement
 from bundles.store import durable
-from bundles.writer import PendingFile
 
 _THREADS = 3  # two that read and hash, one that may wait for the disk
 
@@ -74,15 +74,8 @@ class Assembled(Protocol):
     message: bytes  # the statement, encoded
     count: int  # of volumes
 
-    def open(
-        self, paths: Sequence[Path], stack: ExitStack
-    ) -> tuple[Sequence[PendingFile], list[str]]:
-        """Writes them open; returns them and their digests."""
-
-    def sealed(
-        self, paths: Sequence[Path], recipients: Sequence[Recipient], stack: ExitStack
-    ) -> tuple[Sequence[PendingFile], list[str]]:
-        """Writes them sealed; returns them and their digests."""
+    def write(self, files: Sequence[PendingFile], pool: ThreadPoolExecutor) -> list[str]:
+        """Writes them into `files` and makes them durable; returns their digests."""
 
 
 def build(
@@ -102,7 +95,7 @@ def build(
 
     def assemble(pool: ThreadPoolExecutor) -> Assembled:
         if base is None:
-            return Assembly(plan, signers, pool, progress)
+            return Assembly(plan, signers, progress)
         return DeltaAssembly(plan, base, signers, pool, progress)
 
     stem = f"{plan.statement.name}-{plan.statement.version}"
@@ -127,11 +120,13 @@ def write(
             count = assembly.count
             suffix = SUFFIX if recipients else ""
             paths = [out / f"{stem}.{k}of{count}.goose.tar{suffix}" for k in range(1, count + 1)]
-            files: Sequence[PendingFile]
-            if recipients:
-                files, hashes = assembly.sealed(paths, recipients, stack)
-            else:
-                files, hashes = assembly.open(paths, stack)
+            files = [
+                stack.enter_context(
+                    SealedFile(path, recipients) if recipients else PendingFile(path)
+                )
+                for path in paths
+            ]
+            hashes = assembly.write(files, pool)
             listing = canonical.dumps(
                 {
                     "format": FORMAT,
@@ -139,7 +134,7 @@ def write(
                     "statement": digests.of(assembly.message),
                     "version": assembly.statement.version,
                     "volumes": [
-                        {"digest": digest, "file": file.path.name, "size": file.position}
+                        {"digest": digest, "file": file.path.name, "size": file.size}
                         for file, digest in zip(files, hashes, strict=True)
                     ],
                 }
@@ -156,7 +151,7 @@ def write(
                 volumes=tuple(paths),
                 volume_list=lists[0][0],
                 signatures=tuple(path for path, _ in lists[1:]),
-                bytes=sum(file.position for file in files),
+                bytes=sum(file.size for file in files),
                 saved=assembly.saved if isinstance(assembly, DeltaAssembly) else None,
             )
     except OSError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
+from bundles.agefile import Unwrapper
 from bundles.base import BaseBundle, BlobReader
 from bundles.content import Content
 from bundles.errors import GooseError
@@ -19,7 +20,6 @@ from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.repair_request import RepairRequest, of_layers
 from bundles.scan import Blob
-from bundles.seal import Identity
 from bundles.statement import Statement
 from bundles.unpack import VolumeContent
 from bundles.verify import Authority
@@ -100,7 +100,7 @@ def check_volumes(
     authority: Authority,
     policy: Policy,
     progress: Progress,
-    identities: Sequence[Identity] = (),
+    identities: Sequence[Unwrapper] = (),
     base: Known | None = None,
 ) -> Checked:
     """Reads the volumes at `paths` to their ends.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ _BATCH_FILES = 64
 _BATCH_BYTES = 4 * 1024 * 1024
 _AHEAD = 4
 _CHUNK = 4 * 1024 * 1024
+_SAMPLE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,30 @@ class Large:
         self._pool = pool
         self._hashes = [hashlib.sha256()] + ([whole] if whole else [])
         self._whole = whole
+        self._settled: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether `digest` is known before any chunk was taken."""
+        return self._settled is not None
+
+    def settle(self) -> None:
+        """Reads the layer for its digest alone. When its chunks are taken after that, they must
+        be the same."""
+        for _ in self.chunks():
+            pass
+        self._settled = self.digest
+        self._hashes = [hashlib.sha256()]
+
+    def sample(self) -> tuple[int, bytes]:
+        """Size and the hash of the first bytes: of two layers with one content it is the same."""
+        piece = self._piece
+        try:
+            with open(piece.location, "rb", buffering=0) as file:
+                start = os.pread(file.fileno(), min(_SAMPLE, piece.layer.size), piece.offset)
+        except OSError as error:
+            raise unreadable(piece.location, error) from error
+        return piece.layer.size, hashlib.sha256(start).digest()
 
     def chunks(self) -> Iterator[memoryview]:
         """The bytes; each chunk is valid until the next one is asked for."""
@@ -61,27 +86,70 @@ class Large:
         piece = self._piece
         buffers = [memoryview(bytearray(min(_CHUNK, piece.layer.size))) for _ in range(2)]
         work: list[Future[None]] = []
-        for done in range(0, piece.layer.size, _CHUNK):
+
+        def load(done: int) -> memoryview:
             view = buffers[done // _CHUNK % 2][: piece.layer.size - done]
             _fill(descriptor, view, piece, piece.offset + done)
+            self._hashes[0].update(view)
+            return view
+
+        try:
+            # One chunk is read and hashed while the one before it is written.
+            ahead = self._pool.submit(load, 0)
+            for following in range(_CHUNK, piece.layer.size + _CHUNK, _CHUNK):
+                view = ahead.result()
+                wait(work)
+                work = [self._pool.submit(each.update, view) for each in self._hashes[1:]]
+                if following < piece.layer.size:
+                    ahead = self._pool.submit(load, following)
+                yield view
+        finally:
+            wait([ahead])
             wait(work)
-            work = [self._pool.submit(each.update, view) for each in self._hashes]
-            yield view
-        wait(work)
         if piece.layer.part == piece.layer.parts:
             end = piece.offset + piece.layer.size
             if os.fstat(descriptor).st_size != end:
                 raise changed(piece)
+        if self._settled is not None and self._settled != self._hashed():
+            raise changed(piece)
 
     @property
     def digest(self) -> str:
-        """The layer's digest, once all chunks were taken."""
-        return digests.PREFIX + self._hashes[0].hexdigest()
+        """The layer's digest, once it is settled or all chunks were taken."""
+        return self._settled or self._hashed()
 
     @property
     def file_digest(self) -> str:
         """The digest of the whole file, once all chunks of its last part were taken."""
-        return digests.PREFIX + (self._whole or self._hashes[0]).hexdigest()
+        return digests.PREFIX + self._whole.hexdigest() if self._whole else self.digest
+
+    def _hashed(self) -> str:
+        return digests.PREFIX + self._hashes[0].hexdigest()
+
+
+class Twins:
+    """Finds, among the large layers of a plan, those that may hold the same bytes as one before.
+
+    A volume is written once and front to back, so a layer that stood in it before must be known
+    as such before it is written. That costs a second reading, and is therefore asked only of those
+    whose size and first bytes came before.
+    """
+
+    def __init__(self, pieces: Sequence[Piece]) -> None:
+        sizes = Counter(piece.layer.size for piece in pieces)
+        self._shared = {size for size, count in sizes.items() if count > 1}
+        self._samples: set[tuple[int, bytes]] = set()
+
+    def settle(self, item: Large, size: int) -> None:
+        """Settles `item`, of `size` bytes, if it may be a twin of one that was told before."""
+        if size <= SMALL:  # the last part of a file; its twin may be a `Small`
+            item.settle()
+        if size not in self._shared:
+            return
+        sample = item.sample()
+        if sample in self._samples and not item.settled:
+            item.settle()
+        self._samples.add(sample)
 
 
 def read(pieces: Sequence[Piece], pool: ThreadPoolExecutor) -> Iterator[Small | Large]:

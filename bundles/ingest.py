@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from bundles import beside, seal
+from bundles import beside, seal, unseal
 from bundles import digest as digests
+from bundles.agefile import Unwrapper
 from bundles.beside import LIST
 from bundles.content import Content
 from bundles.errors import GooseError, shown
@@ -26,7 +27,6 @@ from bundles.head import BaseDocuments, read_head, shares
 from bundles.missing import MissingBase, StoredBase, refuse_missing
 from bundles.policy import Policy
 from bundles.progress import Preflight, Progress
-from bundles.seal import Identity, IdentityNeeded, OpenedVolume
 from bundles.statement import Statement
 from bundles.store.errors import StoreFull
 from bundles.store.protocol import Ingest, Store
@@ -132,7 +132,7 @@ def open_volumes(
     authority: Authority,
     policy: Policy,
     stack: ExitStack,
-    identities: Sequence[Identity] = (),
+    identities: Sequence[Unwrapper] = (),
     base: BaseDocuments | None = None,
     partly: bool = False,
 ) -> list[OpenVolume]:
@@ -151,10 +151,10 @@ def open_volumes(
         file = stack.enter_context(_open(path))
         label = shown(path.name)
         source: Source = copy_source(file)
-        if file.peek(len(seal.MAGIC)).startswith(seal.MAGIC):
+        if file.peek(len(unseal.MAGIC)).startswith(unseal.MAGIC):
             if not identities:
-                raise IdentityNeeded(f"{label} is sealed", volume=label)
-            source = stack.enter_context(closing(OpenedVolume(file, label, identities)))
+                raise unseal.IdentityNeeded(f"{label} is sealed", volume=label)
+            source = stack.enter_context(closing(unseal.OpenedVolume(file, label, identities)))
         reader = Reader(source, label)
         head = TrustedHead(authority, policy, label, signatures[beside.stem(path)])
         lacking = read_head(reader, head, base)
@@ -173,7 +173,7 @@ def import_volumes(
     authority: Authority,
     policy: Policy,
     progress: Progress,
-    identities: Sequence[Identity] = (),
+    identities: Sequence[Unwrapper] = (),
     lacking: Callable[[Statement, Sequence[Content]], None] | None = None,
 ) -> Imported:
     """Imports the volumes at `paths` into `store`; sealed ones are opened with `identities`.

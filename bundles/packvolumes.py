@@ -5,26 +5,22 @@ All that goes in is known before the first byte is written.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from bundles import digest as digests
 from bundles import layout, patch, sshsig
-from bundles.assemble import entry_time, head_entries
+from bundles.assemble import entry_time, finish, head_entries
 from bundles.base import BaseBundle
 from bundles.delta import Delta, Pack
 from bundles.keys import Signer
+from bundles.pending import PendingFile
 from bundles.plan import Documents, VolumeTooSmall
 from bundles.progress import Progress
-from bundles.seal import Recipient, SealedWriter
 from bundles.statement import Reference, Statement
 from bundles.volume import END, blob_name, header, padding, stored
-from bundles.writer import PendingFile, encode_head
+from bundles.writer import encode_head
 
 Reader = Callable[[], Iterator[bytes | memoryview]]
 
@@ -84,30 +80,18 @@ class PackVolumes:
         ]
         self._size = sum(pack.size for pack, _ in content.packs)
 
-    def open(
-        self, paths: Sequence[Path], stack: ExitStack
-    ) -> tuple[Sequence[PendingFile], list[str]]:
-        """Writes the volumes; returns them and their digests."""
-        writers = [stack.enter_context(_PlainWriter(path)) for path in paths]
+    def write(self, files: Sequence[PendingFile], pool: ThreadPoolExecutor) -> list[str]:
+        """Writes the volumes into `files` and makes them durable; returns their digests."""
         self._progress.start("building", self._size)
-        hashes = [w.write(self._stream(k)) for k, w in enumerate(writers)]
+        for number, file in enumerate(files):
+            self._progress.volume(file.path.name, number + 1, self.count)
+            at = 0
+            for data in self._stream(number):
+                file.write(data, at)
+                at += len(data)
+            file.write_end(END, at)
         self._progress.finish()
-        return writers, hashes
-
-    def sealed(
-        self, paths: Sequence[Path], recipients: Sequence[Recipient], stack: ExitStack
-    ) -> tuple[Sequence[PendingFile], list[str]]:
-        """Writes the volumes sealed, two at a time; returns them and their digests."""
-        writers = [stack.enter_context(SealedWriter(path)) for path in paths]
-        self._progress.start("sealing", self._size)
-        with ThreadPoolExecutor(2) as sealing:
-            work = [
-                sealing.submit(writer.seal, self._stream(k), recipients)
-                for k, writer in enumerate(writers)
-            ]
-            hashes = [future.result() for future in work]
-        self._progress.finish()
-        return writers, hashes
+        return finish(files, pool, self._progress)
 
     def _stated(self, entries: Sequence[tuple[str, bytes]], volumes: tuple[int, ...]) -> Statement:
         digest, data = entries[0]
@@ -156,7 +140,7 @@ class PackVolumes:
                 return shares
 
     def _stream(self, number: int) -> Iterator[bytes | memoryview]:
-        """A volume from front to back."""
+        """A volume from front to back, but for its end."""
         yield encode_head(self._heads[number], self._mtime)
         for pack, read in self._shares[number]:
             yield header(blob_name(pack.digest), pack.size, self._mtime)
@@ -164,20 +148,3 @@ class PackVolumes:
                 yield data
                 self._progress.advance(len(data))
             yield bytes(padding(pack.size))
-        yield END
-
-
-class _PlainWriter(PendingFile):
-    """An open volume, written from front to back."""
-
-    def write(self, chunks: Iterator[bytes | memoryview]) -> str:
-        """Writes `chunks` and makes them durable; returns the digest of all."""
-        whole = hashlib.sha256()
-        for chunk in chunks:
-            whole.update(chunk)
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(self._file, view) :]
-            self.position += len(chunk)
-        os.fsync(self._file)
-        return digests.PREFIX + whole.hexdigest()

@@ -24,7 +24,7 @@ from bundles.ingest import OpenVolume, find_volumes, open_volumes
 from bundles.missing import missing_bundles
 from bundles.packs import Made, by_volume
 from bundles.policy import Policy
-from bundles.seal import IdentityNeeded
+from bundles.unseal import IdentityNeeded
 from bundles.verify import Authority
 from bundles.volume import BLOCK, stored
 

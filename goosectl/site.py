@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from goosed_daemon.home import Home
 
 if TYPE_CHECKING:
+    from bundles.agefile import Unwrapper
     from bundles.policy import Policy
-    from bundles.seal import Identity
     from bundles.sources.url import Downloads
     from bundles.store import Store
     from bundles.trust import TrustRoot
@@ -70,11 +70,11 @@ def lenient_policy() -> Policy:
     return Policy(datetime.now(UTC), site_id, None, frozenset(OVERRIDABLE))
 
 
-def identities(paths: Sequence[Path] | None) -> list[Identity]:
+def identities(paths: Sequence[Path] | None) -> list[Unwrapper]:
     """The identities in files that a person named. Raises `BadKey` or `KeyExposed`."""
-    from bundles import seal
+    from bundles import identity
 
-    return [identity for path in paths or () for identity in seal.identity(path)]
+    return [key for path in paths or () for key in identity.read(path)]
 
 
 def downloads() -> Downloads:

@@ -15,8 +15,8 @@ from goosectl.interruption import interruptible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bundles.agefile import Unwrapper
     from bundles.ingest import OpenVolume
-    from bundles.seal import Identity
     from bundles.verify import TrustedHead
     from goosectl.witness import Witness
 
@@ -87,7 +87,7 @@ def sign(
 
 
 def _opened(
-    paths: Sequence[Path], witness: Witness, identities: Sequence[Identity]
+    paths: Sequence[Path], witness: Witness, identities: Sequence[Unwrapper]
 ) -> tuple[TrustedHead, list[OpenVolume]]:
     from contextlib import ExitStack
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyrage import x25519
 
-from bundles import beside, build, cosign, ingest, seal, sshsig, trust
+from bundles import beside, build, cosign, ingest, sshsig, trust, unseal
 from bundles.beside import StraySignature
 from bundles.errors import GooseError
+from bundles.identity import X25519Key
 from bundles.policy import Policy
 from bundles.progress import SILENT
 from bundles.rotation import Changes, successor
@@ -339,10 +340,10 @@ def test_signature_of_the_open_volumes_serves_the_sealed_ones(
     [sealed] = shop.build(out="sealed", recipients=[identity.to_public()])
     [file, _] = cosign.sign(documents(shop), [BEN], tmp_path / "signatures")
     rules = Policy(NOW, sequences={})
-    with pytest.raises(seal.IdentityNeeded):
+    with pytest.raises(unseal.IdentityNeeded):
         documents(shop, sealed)
     done = ingest.import_volumes(
-        [sealed, file], shop.store, shop.root, rules, SILENT, identities=[identity]
+        [sealed, file], shop.store, shop.root, rules, SILENT, identities=[X25519Key(str(identity))]
     )
     assert done.signers == ("ben", "release")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
-from bundles import agekey, check, ingest, policy, seal
+from bundles import agefile, agekey, check, gather, ingest, policy, seal, unseal
+from bundles import identity as keys
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from bundles.keyfile import BadKey
 from bundles.progress import SILENT
-from bundles.seal import DamagedSeal, IdentityNeeded, WrongIdentity
+from bundles.unseal import DamagedSeal, IdentityNeeded, WrongIdentity
 from tests.bundles.making import NOW, Workshop
 from tests.parts import part
 
@@ -39,7 +42,7 @@ class Sealed:
             shop.root,
             policy.Policy(NOW, sequences={}),
             SILENT,
-            seal.identity(identity) if identity else (),
+            keys.read(identity) if identity else (),
         )
 
 
@@ -56,15 +59,18 @@ def spoil(volume: Path, at: int) -> Path:
     return copy
 
 
+def opened_by_age(identity: Path, volume: Path) -> bytes:
+    command = [part("age"), "-d", "-i", str(identity), str(volume)]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
 @pytest.mark.parametrize("which", ["secret", "host"])
 def test_age_opens_what_we_sealed(sealed: Sealed, which: str) -> None:
     """And finds, byte for byte, the open volume of the same recipe."""
     (plain,) = sealed.shop.build()
     (volume,) = sealed.build()
     assert volume.name == "base-1.0.0.1of1.goose.tar.age"
-    command = [part("age"), "-d", "-i", str(getattr(sealed, which)), str(volume)]
-    opened = subprocess.run(command, check=True, capture_output=True).stdout
-    assert opened == plain.read_bytes()
+    assert opened_by_age(getattr(sealed, which), volume) == plain.read_bytes()
 
 
 def test_we_open_what_age_sealed(sealed: Sealed, tmp_path: Path) -> None:
@@ -113,7 +119,7 @@ def test_wrong_identity_is_named_before_any_work(sealed: Sealed, tmp_path: Path)
 
 def test_flipped_byte_anywhere_in_a_seal(sealed: Sealed) -> None:
     (volume,) = sealed.build()
-    identities = seal.identity(sealed.secret)
+    identities = keys.read(sealed.secret)
     size = volume.stat().st_size
     for at in [*range(0, 700, 13), *range(700, size, 50_021), size - 1]:
         with pytest.raises(GooseError):
@@ -133,7 +139,7 @@ def test_truncated_seal(sealed: Sealed) -> None:
                 sealed.shop.root,
                 policy.Policy(NOW),
                 SILENT,
-                seal.identity(sealed.secret),
+                keys.read(sealed.secret),
             ).raise_faults()
 
 
@@ -146,22 +152,106 @@ def test_substituted_seal_of_another_builder(sealed: Sealed, tmp_path: Path) -> 
     assert caught.value.code == "unknown-signer"
 
 
-def test_source_that_changes_between_the_passes(
+def test_twin_that_changes_after_it_was_compared(
     sealed: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bundles.assemble import Assembly
+    """It looked like a file before it, was read to make sure, and is another when it is sealed."""
+    original = gather.Large.settle
+    one = bytearray(os.urandom(400_000))
+    (sealed.shop.tree / "twin-1").write_bytes(one)
+    one[-1] ^= 1
+    (sealed.shop.tree / "twin-2").write_bytes(one)
 
-    original = Assembly._stored
+    def meanwhile(self: gather.Large) -> None:
+        original(self)
+        (sealed.shop.tree / "twin-2").write_bytes(bytes(400_000))
 
-    def meanwhile(self: Assembly, found: object) -> object:
-        (sealed.shop.tree / "etc/motd").write_bytes(b"WELCOME\n")
-        (sealed.shop.tree / "etc/issue").write_bytes(b"WELCOME\n")
-        return original(self, found)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Assembly, "_stored", meanwhile)
+    monkeypatch.setattr(gather.Large, "settle", meanwhile)
     with pytest.raises(GooseError, match="changed while the bundle was built"):
         sealed.build()
     assert list((sealed.shop.folder / "sealed").iterdir()) == []
+
+
+def test_large_files_with_one_content_are_stored_once(sealed: Sealed) -> None:
+    """And what only looks alike, by size and first bytes, is stored apart."""
+    data = os.urandom(3_000_000)
+    (sealed.shop.tree / "twin-1").write_bytes(data)
+    (sealed.shop.tree / "twin-2").write_bytes(data)
+    (sealed.shop.tree / "twin-3").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    (plain,) = sealed.shop.build()
+    (volume,) = sealed.build()
+    opened = opened_by_age(sealed.secret, volume)
+    assert opened == plain.read_bytes()
+    assert opened.count(data[1_000_000:1_001_000]) == 2
+
+
+def test_small_file_that_is_the_end_of_a_large_one(sealed: Sealed) -> None:
+    """A large file's last part may be small, and its twin a whole file."""
+    data = os.urandom(300_000)
+    (sealed.shop.tree / "a-small").write_bytes(data[200_000 // 512 * 512 :])
+    (sealed.shop.tree / "b-large").write_bytes(data)
+    plain = sealed.shop.build(volume_size=2 * (200_000 // 512 * 512))
+    volumes = sealed.build(volume_size=2 * (200_000 // 512 * 512))
+    opened = [opened_by_age(sealed.secret, volume) for volume in volumes]
+    assert opened == [volume.read_bytes() for volume in plain]
+    assert b"".join(opened).count(data[-1000:]) == 1
+
+
+@pytest.mark.parametrize("size", [1, 1024, 65_535, 65_536, 65_537, 131_072, 3 * 2**20 + 1])
+def test_written_in_any_order(sealed: Sealed, size: int) -> None:
+    """The head comes last but for the end, as from `VolumeWriter`; age finds it in order."""
+    data = os.urandom(size)
+    head, tail = size // 3, max(0, size - 1024)
+    path = sealed.shop.folder / "any-order"
+    with seal.SealedFile(path, sealed.recipients) as file:
+        for at in range(head, tail, 700_000):
+            file.write(data[at : min(at + 700_000, tail)], at)
+        file.write(data[: min(head, tail)], 0)
+        file.write_end(data[tail:], tail)
+        file.publish()
+        assert opened_by_age(sealed.secret, path) == data
+
+
+def test_chunk_is_never_sealed_twice(sealed: Sealed) -> None:
+    """One nonce for two texts would give both away."""
+    with seal.SealedFile(sealed.shop.folder / "twice", sealed.recipients) as file:
+        file.write(bytes(65_536), 65_536)
+        for at, size in ((65_536, 65_536), (70_000, 10)):
+            with pytest.raises(AssertionError, match="chunk 1 is sealed already"):
+                file.write(b"a" * size, at)
+
+
+def test_volume_with_a_hole_is_not_sealed(sealed: Sealed) -> None:
+    with seal.SealedFile(sealed.shop.folder / "hole", sealed.recipients) as file:
+        file.write(bytes(100), 0)
+        with pytest.raises(AssertionError, match="not whole"):
+            file.write_end(bytes(100), 101)
+
+
+def test_nobody_but_the_recipients_is_in_the_header(sealed: Sealed) -> None:
+    (volume,) = sealed.build()
+    with open(volume, "rb") as file:
+        kinds = [stanza.kind for stanza in agefile.read_header(file).stanzas]
+    assert sorted(k for k in kinds if not k.endswith("-grease")) == ["X25519", "ssh-ed25519"]
+
+
+def test_ssh_rsa_key_opens(sealed: Sealed) -> None:
+    for form in ("RFC4716", "PEM"):
+        key = sealed.shop.folder / f"rsa-{form}"
+        command = [part("ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-N", "", "-m", form]
+        subprocess.run([*command, "-f", str(key)], check=True)
+        sealed.recipients = [seal.recipient(f"{key}.pub")]
+        (volume,) = sealed.shop.build(recipients=sealed.recipients, out=form)
+        assert sealed.import_(volume, identity=key).state == "complete"
+
+
+def test_ssh_key_with_a_passphrase_is_no_identity(sealed: Sealed) -> None:
+    key = sealed.shop.folder / "locked"
+    command = [part("ssh-keygen"), "-q", "-t", "ed25519", "-N", "secret", "-f", str(key)]
+    subprocess.run(command, check=True)
+    with pytest.raises(BadKey, match="holds no identity") as caught:
+        keys.read(key)
+    assert "without passphrase" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["age1nonsense", "ssh-ed25519 AAAA", "/nonexistent/file"])
@@ -180,13 +270,14 @@ def test_what_is_no_identity(sealed: Sealed, tmp_path: Path) -> None:
     odd.write_text("hello")
     odd.chmod(0o600)
     with pytest.raises(BadKey, match="holds no identity"):
-        seal.identity(odd)
+        keys.read(odd)
 
 
-def test_abandoned_volume_ends_its_thread(sealed: Sealed) -> None:
+def test_abandoned_volume_ends_its_threads(sealed: Sealed) -> None:
     (volume,) = sealed.build()
+    before = threading.active_count()
     with open(volume, "rb") as file:
-        opened = seal.OpenedVolume(file, "x", seal.identity(sealed.secret))
+        opened = unseal.OpenedVolume(file, "x", keys.read(sealed.secret))
         assert opened.read(10)
         opened.close()
-        assert not opened._thread.is_alive()
+        assert threading.active_count() == before

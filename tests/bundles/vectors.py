@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pyrage import x25519
-
 from bundles import keys
 from bundles.check import check_volumes
+from bundles.identity import X25519Key
 from bundles.ingest import import_volumes
 from bundles.policy import Policy
 from bundles.progress import SILENT
-from bundles.seal import Identity
 from bundles.store.local import LocalStore
 from bundles.trust import TrustedSigner, TrustRoot
 from tests.vectors.forge import Key
@@ -73,11 +71,11 @@ class Vector:
         import_volumes([self.path], store, self.root, self.policy, SILENT, [identity()])
 
 
-def identity() -> Identity:
+def identity() -> X25519Key:
     """The identity that the sealed ones are for: with the mode that git gives its file, which
-    `seal.identity` refuses to read."""
+    `identity.read` refuses to read."""
     lines = (FOLDER / "identity.agekey").read_text("ascii").splitlines()
-    return x25519.Identity.from_str(lines[-1])
+    return X25519Key(lines[-1])
 
 
 VECTORS = [Vector(declared) for declared in DECLARED]

@@ -1,0 +1,81 @@
+"""A volume's file while it is written: under a temporary name, and gone again if the build fails.
+
+What it is written through hides whether it is sealed: each byte of the volume is written once, in
+any order, the end last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from bundles import digest as digests
+from bundles.progress import Progress
+from bundles.store import durable
+
+_READ_BACK = 4 * 1024 * 1024  # bytes
+
+
+class PendingFile:
+    """A file under a temporary name until `publish`; a context manager that removes it again
+    unless `keep` was called. Raises OSError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self.descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._published = self._kept = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+        if not self._kept:
+            (self.path if self._published else self._temporary).unlink(missing_ok=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return os.fstat(self.descriptor).st_size
+
+    def write(self, data: bytes | bytearray | memoryview, at: int) -> None:
+        """Writes bytes of the volume, which begin `at` bytes into it."""
+        self._put(data, at)
+
+    def write_end(self, data: bytes | bytearray | memoryview, at: int) -> None:
+        """As `write`, for the volume's last bytes."""
+        self._put(data, at)
+
+    def finish(self, pool: ThreadPoolExecutor, progress: Progress) -> str:
+        """Makes the file durable; returns its digest, hashed meanwhile."""
+        flush = pool.submit(os.fsync, self.descriptor)
+        whole = hashlib.sha256()
+        buffer = memoryview(bytearray(_READ_BACK))
+        at = 0
+        while count := os.preadv(self.descriptor, [buffer], at):
+            whole.update(buffer[:count])
+            progress.advance(count)
+            at += count
+        flush.result()
+        return digests.PREFIX + whole.hexdigest()
+
+    def publish(self) -> None:
+        """Gives the file its name."""
+        os.rename(self._temporary, self.path)
+        self._published = True
+        durable.sync_folder(self.path.parent)
+
+    def keep(self) -> None:
+        """The build succeeded: the file stays."""
+        self._kept = True
+
+    def _put(self, data: bytes | bytearray | memoryview, at: int) -> None:
+        """Writes bytes of the file."""
+        with memoryview(data) as view:
+            done = 0
+            while done < len(view):
+                done += os.pwrite(self.descriptor, view[done:], at + done)
