@@ -106,6 +106,11 @@ def sign(documents: Sequence[Document], signers: Sequence[Signer], out: Path | N
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
         durable.create_files(files)
+    except FileExistsError as error:
+        raise SignatureNotWritten(
+            f"{error.filename} is already there",
+            hint="this key has signed before: carry that file, or remove it and sign again",
+        ) from error
     except OSError as error:
         raise SignatureNotWritten(f"{error.filename or out}: {error.strerror}") from error
     return list(files)

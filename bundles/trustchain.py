@@ -17,7 +17,7 @@ from datetime import datetime
 
 from bundles import sshsig, trust
 from bundles.errors import GooseError
-from bundles.sshkey import PublicKey
+from bundles.sshkey import PublicKey, UnsupportedKey
 from bundles.sshsig import MAX_SIGNATURE, TRUST, Signer
 from bundles.trust import TrustRoot, UnknownSigner
 
@@ -90,11 +90,11 @@ def read(data: bytes, where: str) -> tuple[Link, ...]:
     links: list[Link] = []
     at = 0
     while at < len(data) or not links:
-        line, feed, _ = data[at : at + trust.MAX_ROOT + 1].partition(b"\n")
-        if not feed or not line.startswith(b"{"):
+        end = data.find(b"\n", at, at + trust.MAX_ROOT + 1)
+        if end < 0 or not data.startswith(b"{", at):
             raise BadTrustChain(f"{where}: no trust root stands on a line where one must begin")
-        root = trust.read(line, f"{where}: trust root {len(links) + 1}")
-        at += len(line) + 1
+        root = trust.read(data[at:end], f"{where}: trust root {len(links) + 1}")
+        at = end + 1
         signatures = _read_signatures(data, at, f"{where}: version {root.version}")
         at += sum(map(len, signatures))
         links.append(Link(root, signatures))
@@ -105,7 +105,8 @@ def read(data: bytes, where: str) -> tuple[Link, ...]:
 def merge(chains: Sequence[Sequence[Link]], where: str) -> tuple[Link, ...]:
     """One chain of several, whose signatures add up: people sign copies in different places.
 
-    Raises `OtherTrustRoot` when two differ in a version, or `MissingTrustVersion`.
+    Raises `OtherTrustRoot` when two differ in a version, `MissingTrustVersion`, or `BadTrustChain`
+    when one version has too many signatures.
     """
     found: dict[int, Link] = {}
     for link in (link for chain in chains for link in chain):
@@ -114,6 +115,8 @@ def merge(chains: Sequence[Sequence[Link]], where: str) -> tuple[Link, ...]:
             raise _other(where, link.root, known.root)
         for armored in link.signatures:
             known = known.signed(armored)
+        if len(known.signatures) > MAX_SIGNATURES:
+            raise BadTrustChain(f"{where}: version {link.root.version} has over {MAX_SIGNATURES}")
         found[link.root.version] = known
     merged = [found[version] for version in sorted(found)]
     _check_links(merged, where)
@@ -156,15 +159,36 @@ def follow(root: TrustRoot, chain: Sequence[Link], at: datetime, where: str) -> 
     R4. Each is signed by as many signers of the version before as that version asks for.
     R5. Each is signed by as many of its own signers as it asks for itself.
 
-    Both at the moment `at`, also for versions in between. Raises what `beyond` and
-    `TrustRoot.authorise` raise.
+    Both at the moment `at`, also for versions in between. What is returned is as `pruned` leaves
+    it. Raises what `beyond` and `TrustRoot.authorise` raise.
     """
     links = beyond(root, chain, where)
+    before = root
     for link in links:
-        _authorise(root, link, at, where)  # R4
+        _authorise(before, link, at, where)  # R4
         _authorise(link.root, link, at, where)  # R5
+        before = link.root
+    return pruned(root, links)
+
+
+def pruned(root: TrustRoot | None, chain: Sequence[Link]) -> tuple[Link, ...]:
+    """`chain`, which follows `root`, with one signature of each key that the version before or
+    the version itself names. Strangers' say nothing, and a courier could add them without end."""
+    found = []
+    for link in chain:
+        left = {s.key for judge in (root, link.root) if judge for s in judge.signers}
+        kept = []
+        for armored in link.signatures:
+            try:
+                key = sshsig.parse(armored).key
+            except (sshsig.SignatureMalformed, UnsupportedKey):
+                continue
+            if key in left:
+                left.remove(key)
+                kept.append(armored)
+        found.append(replace(link, signatures=tuple(kept)))
         root = link.root
-    return links
+    return tuple(found)
 
 
 def check_itself(link: Link, at: datetime, where: str) -> None:

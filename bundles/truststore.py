@@ -124,7 +124,8 @@ class TrustStore:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             (self.folder / _HISTORY).mkdir(exist_ok=True)
             self.require_none()
-            files = {self._kept(link.root.version): (link.render(), 0o644) for link in chain}
+            links = trustchain.pruned(None, chain)
+            files = {self._kept(link.root.version): (link.render(), 0o644) for link in links}
             # First the one that counts: without the others a site still works.
             durable.create_files({self.path: (root.render(), 0o644), **files})
         except FileExistsError as error:

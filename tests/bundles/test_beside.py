@@ -332,6 +332,16 @@ def test_folder_that_cannot_be_written(shop: TwoOfThree, tmp_path: Path) -> None
         cosign.sign(documents(shop), [BEN], tmp_path / "file" / "out")
 
 
+def test_signature_from_before_in_the_folder_for_new_ones(shop: TwoOfThree, tmp_path: Path) -> None:
+    """It lies where nobody looked for it, and is not written over."""
+    made = cosign.sign(documents(shop), [BEN], tmp_path / "signatures")
+    before = [path.read_bytes() for path in made]
+    with pytest.raises(cosign.SignatureNotWritten, match="already there") as caught:
+        cosign.sign(documents(shop), [BEN], tmp_path / "signatures")
+    assert "signed before" in caught.value.hint
+    assert [path.read_bytes() for path in made] == before
+
+
 def test_signature_of_the_open_volumes_serves_the_sealed_ones(
     shop: TwoOfThree, tmp_path: Path
 ) -> None:

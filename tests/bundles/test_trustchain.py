@@ -369,6 +369,25 @@ def test_enormous_chain_is_not_read() -> None:
         trustchain.read(b"{" * (trustchain.MAX_CHAIN + 1), "f")
 
 
+def test_signatures_that_a_courier_adds_are_not_kept() -> None:
+    """They would fill the site's history until it is too large to read."""
+    strangers = [sshsig.sign(SECOND.render(), signer(n), TRUST) for n in range(100, 140)]
+    stuffed = replace(GOOD, signatures=(*strangers, *GOOD.signatures))
+    assert trustchain.follow(FIRST, [stuffed], NOW, "f") == (GOOD,)
+    assert trustchain.pruned(None, [Link(FIRST), stuffed]) == (Link(FIRST), GOOD)
+    malformed = replace(GOOD, signatures=(b"garbage", *GOOD.signatures))
+    assert trustchain.pruned(FIRST, [malformed]) == (GOOD,)
+
+
+def test_copies_with_more_signatures_together_than_a_version_may_have() -> None:
+    copies = [
+        [Link(SECOND, tuple(sshsig.sign(b"%d" % n, signer(9), TRUST) for n in numbers))]
+        for numbers in (range(40), range(40, 80))
+    ]
+    with pytest.raises(trustchain.BadTrustChain, match="over 64"):
+        trustchain.merge(copies, "f")
+
+
 def test_same_signature_twice_in_a_file() -> None:
     double = replace(GOOD, signatures=GOOD.signatures * 2)
     with pytest.raises(trustchain.BadTrustChain, match="twice"):
