@@ -49,7 +49,7 @@ def read(root: str, fetch: Callable[[str], bytes], where: str) -> DocTree:
     def manifest(document: Descriptor) -> None:
         what = f"{where}: document {document.digest}"
         kind, title, layers = layout.read_manifest(take(document.digest, document.size), what)
-        is_file = kind == layout.ARTIFACT_TYPES["file"]
+        is_file = layout.holds_one_file(kind)
         folder = title.rpartition("/")[0] if is_file else title
         for layer, digest, whole in layers:
             last = contents[-1] if layer.part > 1 and contents else None

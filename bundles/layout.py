@@ -34,6 +34,9 @@ ARTIFACT_TYPES = {
     "sbom": "application/vnd.cyclonedx+json",
     "provenance": "application/vnd.in-toto+json",
 }
+RESERVED = "goose"  # the folder of what a builder adds
+SBOM = f"{RESERVED}/sbom.cdx.json"
+PROVENANCE = f"{RESERVED}/provenance.json"
 BUNDLE_TYPE = "application/vnd.goose.bundle.v1"
 
 TITLE = "org.opencontainers.image.title"

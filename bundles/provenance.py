@@ -15,13 +15,13 @@ from urllib.parse import urlsplit, urlunsplit
 import bundles
 from bundles import canonical
 from bundles import digest as digests
+from bundles.layout import PROVENANCE
 from bundles.lock import Lock
-from bundles.recipe import RESERVED, Entry, Recipe
+from bundles.recipe import Entry, Recipe
 from bundles.sources import made
 from bundles.sources.artifact import Artifact, Known
 from bundles.statement import Statement
 
-TITLE = f"{RESERVED}/provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 # Package URLs, since they name the project wherever its pages are kept.
@@ -60,7 +60,7 @@ def expand(
             }
         )
 
-    return made.expand("provenance", TITLE, make, before)
+    return made.expand("provenance", PROVENANCE, make, before)
 
 
 def _parameters(

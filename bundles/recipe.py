@@ -16,13 +16,13 @@ from bundles import digest as digests
 from bundles import document, lock, paths, statement
 from bundles.canonical import MAX_INTEGER
 from bundles.errors import GooseError
+from bundles.layout import RESERVED
 from bundles.lock import Lock, NotLocked
 from bundles.progress import Progress
 from bundles.sources import Artifact, files, tree
 from bundles.sources.url import Downloads
 from bundles.statement import Statement, Totals
 
-RESERVED = "goose"  # the folder of what a builder adds: SBOM and provenance
 _NUMBERS = re.compile(r"(\d{1,4})\.(\d{1,6})(?:\.(\d{1,6}))?")
 
 

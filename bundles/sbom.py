@@ -19,14 +19,12 @@ from bundles import canonical, layout, packages
 from bundles import digest as digests
 from bundles.packages import NotAPackage, Package
 from bundles.progress import Progress
-from bundles.recipe import RESERVED
 from bundles.sources import made
 from bundles.sources.artifact import Artifact, Known, SourceFile, unreadable
 from bundles.statement import Statement
 
-TITLE = f"{RESERVED}/sbom.cdx.json"
 FILES, BYTES, REMARK = "goose:files", "goose:bytes", "goose:remark"  # properties of components
-_BUNDLE = f"{RESERVED}/bundle"  # a reference that no path in the bundle can be
+_BUNDLE = f"{layout.RESERVED}/bundle"  # a reference that no path in the bundle can be
 
 
 def expand(said: Statement, before: Sequence[Artifact], progress: Progress) -> Artifact:
@@ -44,7 +42,7 @@ def expand(said: Statement, before: Sequence[Artifact], progress: Progress) -> A
         number = uuid.uuid5(uuid.NAMESPACE_URL, digests.of(canonical.dumps(bill)))
         return canonical.dumps(bill | {"serialNumber": f"urn:uuid:{number}"})
 
-    return made.expand("sbom", TITLE, make, before)
+    return made.expand("sbom", layout.SBOM, make, before)
 
 
 def _bill(said: Statement, components: list[dict[str, object]]) -> dict[str, object]:

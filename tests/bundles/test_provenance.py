@@ -66,7 +66,7 @@ class Built:
     def served(self) -> bytes:
         """The provenance as a site serves it."""
         self.shop.import_(*self.volumes, site="site-a")
-        found = Catalog(self.shop.store).find("base", None, provenance.TITLE)
+        found = Catalog(self.shop.store).find("base", None, layout.PROVENANCE)
         assert found is not None
         return self.shop.store.read(found.digest, 1 << 20)
 

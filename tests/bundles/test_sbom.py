@@ -13,7 +13,7 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.output.json import JsonV1Dot6
 
 import bundles
-from bundles import packages, sbom
+from bundles import layout, packages, sbom
 from bundles.catalog import Catalog
 from bundles.progress import SILENT
 from bundles.sources import Artifact, SourceFault, SourceFile, files, tree
@@ -38,7 +38,7 @@ def built(shop: Workshop, artifacts: list[Artifact] | None = None, out: str = "o
 
 def served(shop: Workshop) -> bytes:
     """The bill as a site serves it."""
-    found = Catalog(shop.store).find("base", None, sbom.TITLE)
+    found = Catalog(shop.store).find("base", None, layout.SBOM)
     assert found is not None
     return shop.store.read(found.digest, 1 << 24)
 
