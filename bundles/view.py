@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bundles import digest as digests
-from bundles import seal, statement
+from bundles import statement
 from bundles.catalog import Part, StoredFile, read_files
+from bundles.content import Content
 from bundles.errors import GooseError
+from bundles.head import shares
 from bundles.ingest import OpenVolume
 from bundles.layout import RESERVED
-from bundles.scan import DamagedBlob, shares
+from bundles.packs import by_volume
+from bundles.scan import DamagedBlob
 from bundles.statement import MAX_STATEMENT, Statement
 from bundles.store.protocol import BundleRef, Store
-from bundles.verify import Content, TrustedHead
-from bundles.volume import BLOCK, blob_name, stored
+from bundles.unseal import MAGIC
+from bundles.verify import TrustedHead
+from bundles.volume import BLOCK, stored
 
 MAX_ADDED = 64 << 20  # bytes of a file that a builder added and a reader takes into memory
 _MAX_UNSEALED = 64 << 20  # bytes that are opened for a file that nobody asked for by name
@@ -90,37 +94,49 @@ class _Added:
 
     def __call__(self, title: str) -> bytes:
         said = self._head.statement
-        if said.base is not None:
-            raise NotAtHand(f"{title} of a delta can be read once it is imported", hint="import it")
         if all(content.artifact != title for content in self._head.contents):
             raise _none(title, said)
-        for number, before, content in self._places():
+        for number, at, content in self._places():
             if content.artifact not in self._read:
                 if number not in self._volumes:
                     raise NotAtHand(f"{title} is in volume {number}, which was not given")
-                self._read[content.artifact] = self._layer(number, before, content)
+                self._read[content.artifact] = self._layer(number, at, content)
             if content.artifact == title:
-                break
-        if title not in self._read:
-            raise _none(title, said)
-        return self._read[title]
+                return self._read[title]
+        raise NotAtHand(
+            f"{title} of {said.name} {said.version} is not in its volumes as it is",
+            hint="import the bundle to read it",
+        )
 
     def _places(self) -> Iterator[tuple[int, int, Content]]:
-        """Each added file: its volume, and how many bytes of others stand before it there."""
-        for number, share in enumerate(shares(self._head), 1):
-            before = 0
-            for content in share:
-                if content.artifact.startswith(f"{RESERVED}/"):
-                    yield number, before, content
-                before += stored(content.layer.size)
+        """Each added file: its volume, and where its bytes begin there, counted from the end of
+        the head."""
+        counts = self._head.statement.volumes
+        if self._head.delta is None:
+            for number, share in enumerate(shares(self._head), 1):
+                at = 0
+                for content in share:
+                    if _is_added(content):
+                        yield number, at + BLOCK, content
+                    at += stored(content.layer.size)
+            return
+        for number, packs in enumerate(by_volume(self._head.packs, counts), 1):
+            at = 0
+            for packed in packs:
+                inside = at + BLOCK
+                for made in packed.layers:
+                    if _is_added(made.content) and not made.copies:
+                        yield number, inside, made.content
+                    inside += made.rest + sum(copy.literal for copy in made.copies)
+                at += stored(packed.pack.size)
 
-    def _layer(self, number: int, before: int, content: Content) -> bytes:
+    def _layer(self, number: int, at: int, content: Content) -> bytes:
         volume, title, size = self._volumes[number], content.artifact, content.layer.size
-        reader, ahead = volume.reader, before - self._passed[number]
+        reader, ahead = volume.reader, at - self._passed[number]
         if size > MAX_ADDED:
             raise NotAtHand(f"{title} has {size} bytes", hint="import the bundle to read it")
-        if os.pread(volume.file.fileno(), len(seal.MAGIC), 0) != seal.MAGIC:
-            volume.file.seek(self._starts[number] + before)
+        if os.pread(volume.file.fileno(), len(MAGIC), 0) != MAGIC:
+            volume.file.seek(self._starts[number] + at)
         elif self._patient or ahead <= _MAX_UNSEALED:
             reader.skip(ahead, title)
         else:
@@ -128,13 +144,15 @@ class _Added:
                 f"{title} is at the end of a sealed volume",
                 hint=f"ask for it alone: all that is before it, {ahead} bytes, must be opened",
             )
-        reader.check_header(reader.exactly(BLOCK, title), blob_name(content.digest), size)
         data = reader.exactly(size, title)
-        reader.pad(size, title)
-        self._passed[number] = before + stored(size)
+        self._passed[number] = at + size
         if digests.of(data) != content.digest:
             raise DamagedBlob(f"{reader.label}: {title} is damaged", volume=reader.label)
         return data
+
+
+def _is_added(content: Content) -> bool:
+    return content.artifact.startswith(f"{RESERVED}/")
 
 
 def _none(title: str, said: Statement) -> NotAtHand:

@@ -10,7 +10,8 @@ import typer
 
 from goosectl import output, site
 from goosectl.bundle import changes as told
-from goosectl.bundle.options import Identities, app
+from goosectl.bundle import since
+from goosectl.bundle.options import BasePaths, Identities, app
 
 if TYPE_CHECKING:
     from bundles.packages.listed import Listed
@@ -28,11 +29,13 @@ def diff(
         bool, typer.Option("--exit-code", help="Exit with 1 when content differs.")
     ] = False,
     identity: Identities = None,
+    base: BasePaths = None,
 ) -> None:
     """Compare two bundles: packages, files and sizes.
 
     Reads heads and bills of materials only. Packages are compared by the version rules of their
-    kind, files by digest and mode. Says what a delta from A to B would ship at most.
+    kind, files by digest and mode. Says what a delta from A to B would ship at most. A delta is
+    compared by what it makes of what it builds on: A, --base or the site's store has that.
 
     Example: goosectl bundle diff site-base media/site-base-2026.12.1
     """
@@ -41,7 +44,9 @@ def diff(
 
     out = output.get()
     with ExitStack() as stack:
-        old, new = (_view(text, stack, identity) for text in (a, b))
+        old = _view(a, stack, identity, base)
+        # Of the two the first is most often what the second builds on, if that is a delta.
+        new = _view(b, stack, identity, base or ([Path(a)] if Path(a).exists() else None))
         why = None
         try:
             packages = compare.packages(_packages(old), _packages(new))
@@ -65,7 +70,9 @@ def diff(
         raise typer.Exit(1)
 
 
-def _view(text: str, stack: ExitStack, identity: list[Path] | None) -> View:
+def _view(
+    text: str, stack: ExitStack, identity: list[Path] | None, base: list[Path] | None
+) -> View:
     """The bundle that `text` names; a path goes before a name of the store."""
     from bundles import view
     from bundles.ingest import open_volumes
@@ -78,6 +85,7 @@ def _view(text: str, stack: ExitStack, identity: list[Path] | None) -> View:
             site.lenient_policy(),
             stack,
             site.identities(identity),
+            since.known(base).documents,
         )
         return view.of_volumes(volumes)
     store = site.store()

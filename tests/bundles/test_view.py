@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bundles import agekey, layout, sbom, seal, view
+from bundles import identity as keys
 from bundles.ingest import open_volumes
 from bundles.packages.listed import BadBill, read
 from bundles.policy import Policy
@@ -44,7 +45,7 @@ def looked(
     identity: Path | None = None,
     patient: bool = True,
 ) -> View:
-    identities = seal.identity(identity) if identity else []
+    identities = keys.read(identity) if identity else []
     volumes = open_volumes(paths, shop.root, Policy(NOW), stack, identities)
     return view.of_volumes(volumes, patient=patient)
 

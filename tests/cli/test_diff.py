@@ -145,6 +145,17 @@ def test_a_bundle_of_the_store_is_named(bench: Bench) -> None:
     assert (code, "base@9 is not in the store" in err) == (1, True)
 
 
+def test_a_delta_is_compared_by_what_it_makes(bench: Bench) -> None:
+    first, second = versions(bench)
+    expected = bench.json("bundle", "diff", first, second, "--files")
+    Path("base.yaml").write_text(RECIPE.format(version="1.1.0"))
+    made = ("--key", "release", "--out", "delta", "--since", first)
+    bench.ok("bundle", "build", "base.yaml", *made)
+    assert bench.json("bundle", "diff", first, "delta", "--files") == expected
+    bench.ok("bundle", "import", first)
+    assert bench.json("bundle", "diff", "base", "delta", "--files") == expected
+
+
 def test_without_the_last_volume_files_are_compared_and_packages_are_not(bench: Bench) -> None:
     (bench.content / "large").write_bytes(random.Random(1).randbytes(400_000))
     folder = bench.build("1.0.0", "--volume-size", "300k")
