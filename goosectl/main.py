@@ -25,6 +25,7 @@ NOUNS = {
     "token": ("goosectl.token", "Issue and revoke boot tokens."),
     "audit": ("goosectl.audit", "See what happened, and check the record of it."),
     "db": ("goosectl.db", "Bring the site's state database to this version."),
+    "pki": ("goosectl.pki", "Make the site's own certificates."),
     "doctor": ("goosectl.doctor", "Look for what is wrong at this site, and how to mend it."),
     "serve": ("goosectl.serve", "Serve boot scripts, rendered files and content (as goosed does)."),
 }

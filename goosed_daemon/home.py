@@ -69,6 +69,11 @@ class Home:
         return self.keys / "token.key"
 
     @property
+    def pki(self) -> Path:
+        """The site's certification authority and what it issued."""
+        return self.path / "pki"
+
+    @property
     def state(self) -> Path:
         """The embedded SQLite database."""
         return self.path / "state.db"

@@ -106,6 +106,7 @@ PARTS = {
     "jq": Part("jq", _command("jq")),
     "kernel": Part(_KERNEL, _file("/boot/vmlinuz-*-cloud-amd64", "/boot/vmlinuz-*")),
     "nginx": Part("nginx-light|nginx", _command("nginx")),
+    "openssl": Part("openssl", _command("openssl")),
     "oras": Part("tests/tools/oras", _tool("oras")),
     "OpenSSL's headers": Part("libssl-dev", _file("/usr/include/openssl/evp.h")),
     "OVMF code": Part("ovmf", _file("/usr/share/OVMF/OVMF_CODE_4M.fd")),
