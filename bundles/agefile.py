@@ -12,7 +12,7 @@ import binascii
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 MAGIC = b"age-encryption.org/v1\n"
 NONCE = 16  # bytes between header and chunks
@@ -48,6 +48,16 @@ class Stanza:
         return "\n".join((" ".join(("->", self.kind, *self.arguments)), *lines, "")).encode()
 
 
+class ByteStream(Protocol):
+    """What an age file is read from."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes; fewer only at the end."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """A line with its end, at most `limit` bytes of it."""
+
+
 class Unwrapper(Protocol):
     """A secret key that may open a file."""
 
@@ -77,7 +87,7 @@ class Header:
         raise NoKeyFits
 
 
-def read_header(file: BinaryIO) -> Header:
+def read_header(file: ByteStream) -> Header:
     """Reads a header and leaves `file` behind it. Raises `BadAgeFile` or what `file.read` does."""
     lines = _lines(file)
     if next(lines) != MAGIC[:-1].decode():
@@ -166,7 +176,7 @@ def _chunk_nonce(index: int, last: bool) -> bytes:
     return index.to_bytes(11, "big") + bytes([last])
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
+def _lines(file: ByteStream) -> Iterator[str]:
     left = _MAX_HEADER
     while True:
         line = file.readline(left)

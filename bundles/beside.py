@@ -47,6 +47,17 @@ def is_signature(path: Path) -> bool:
     return _OF_STATEMENT.fullmatch(path.name) is not None
 
 
+def is_list_signature(path: Path) -> bool:
+    """Whether a file's name is that of a volume list's signature."""
+    return _OF_LIST.fullmatch(path.name) is not None
+
+
+def stem_of_signature(path: Path) -> str:
+    """``NAME-VERSION`` of the bundle that `path` signs, as its name has it."""
+    named = _OF_STATEMENT.fullmatch(path.name) or _OF_LIST.fullmatch(path.name)
+    return named[1] if named else path.name
+
+
 def key_id(key: PublicKey) -> str:
     """KEY in the names of files: the first 16 hexadecimal digits of the key's fingerprint."""
     return hashlib.sha256(key.wire).hexdigest()[:16]
@@ -56,23 +67,28 @@ def of_statements(
     paths: Sequence[Path], volumes: Iterable[Path]
 ) -> Mapping[str, Sequence[tuple[str, bytes]]]:
     """Name and content of the statement's signatures for each stem of `volumes`: beside them, in
-    the folders among `paths`, and those among `paths` themselves.
+    the folders among `paths`, and those among `paths` themselves. A renamed volume, whose name
+    does not tell its bundle, gets what is given by name.
 
     Raises `StraySignature` or `SignatureMalformed`.
     """
     found: dict[str, dict[Path, tuple[str, bytes]]] = {stem(volume): {} for volume in volumes}
+    renamed = [volume.name for volume in volumes if not _VOLUME.fullmatch(volume.name)]
     given = [path for path in paths if is_signature(path)]
     folders = [path for path in paths if path.is_dir()]
     folders += [path.parent for path in volumes]
     lying = [file for folder in dict.fromkeys(folders) for file in _listed(folder)]
     for file in (*given, *lying):
         named = _OF_STATEMENT.fullmatch(file.name)
-        if named and named[1] in found:
-            files = found[named[1]]
+        meant = [named[1]] if named and named[1] in found else []
+        if file in given:
+            meant += renamed
+        for stem_ in meant:
+            files = found[stem_]
             files.setdefault(file.resolve(), (shown(file.name), _read(file)))
             if len(files) > MAX_BESIDE:
-                raise SignatureMalformed(f"over {MAX_BESIDE} signatures of {named[1]}")
-        elif file in given:
+                raise SignatureMalformed(f"over {MAX_BESIDE} signatures of {stem_}")
+        if file in given and not meant:
             raise StraySignature(f"{shown(file.name)} belongs to none of the volumes given")
     return {name: tuple(files.values()) for name, files in found.items()}
 
@@ -82,14 +98,22 @@ def of_list(path: Path) -> Sequence[tuple[str, bytes]]:
 
     Raises `SignatureMalformed`.
     """
-    files = []
-    for file in _listed(path.parent):
+    return signatures_of(path, _listed(path.parent))
+
+
+def signatures_of(path: Path, files: Iterable[Path]) -> Sequence[tuple[str, bytes]]:
+    """Those among `files` that by their names are signatures of the volume list at `path`.
+
+    Raises `SignatureMalformed`.
+    """
+    found = []
+    for file in files:
         named = _OF_LIST.fullmatch(file.name)
         if named and named[1] + LIST == path.name:
-            files.append((shown(file.name), _read(file)))
-    if len(files) > MAX_BESIDE:
+            found.append((shown(file.name), _read(file)))
+    if len(found) > MAX_BESIDE:
         raise SignatureMalformed(f"over {MAX_BESIDE} signatures of {shown(path.name)}")
-    return files
+    return found
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bundles import beside, canonical, sshsig
+from bundles import beside, sshsig, volumelist
 from bundles import digest as digests
 from bundles.assemble import Assembly
 from bundles.base import Base
@@ -27,9 +27,10 @@ from bundles.keys import Signer
 from bundles.pending import PendingFile
 from bundles.plan import Plan
 from bundles.progress import Progress
-from bundles.seal import SUFFIX, Recipient, SealedFile
-from bundles.statement import FORMAT, Statement
+from bundles.seal import Recipient, SealedFile
+from bundles.statement import Statement
 from bundles.store import durable
+from bundles.volumelist import ListedVolume, VolumeList
 
 _THREADS = 3  # two that read and hash, one that may wait for the disk
 
@@ -98,7 +99,7 @@ def build(
             return Assembly(plan, signers, progress)
         return DeltaAssembly(plan, base, signers, pool, progress)
 
-    stem = f"{plan.statement.name}-{plan.statement.version}"
+    stem = volumelist.stem(plan.statement.name, plan.statement.version)
     return write(assemble, stem, signers, out, recipients)
 
 
@@ -118,8 +119,10 @@ def write(
             _refuse_existing(out, stem)
             assembly = assemble(pool)
             count = assembly.count
-            suffix = SUFFIX if recipients else ""
-            paths = [out / f"{stem}.{k}of{count}.goose.tar{suffix}" for k in range(1, count + 1)]
+            paths = [
+                out / volumelist.volume_file(stem, k, count, bool(recipients))
+                for k in range(1, count + 1)
+            ]
             files = [
                 stack.enter_context(
                     SealedFile(path, recipients) if recipients else PendingFile(path)
@@ -127,19 +130,16 @@ def write(
                 for path in paths
             ]
             hashes = assembly.write(files, pool)
-            listing = canonical.dumps(
-                {
-                    "format": FORMAT,
-                    "name": assembly.statement.name,
-                    "statement": digests.of(assembly.message),
-                    "version": assembly.statement.version,
-                    "volumes": [
-                        {"digest": digest, "file": file.path.name, "size": file.size}
-                        for file, digest in zip(files, hashes, strict=True)
-                    ],
-                }
+            listing = VolumeList(
+                name=assembly.statement.name,
+                version=assembly.statement.version,
+                statement=digests.of(assembly.message),
+                volumes=tuple(
+                    ListedVolume(file.path.name, file.size, digest)
+                    for file, digest in zip(files, hashes, strict=True)
+                ),
             )
-            lists = _signed_list(out / f"{stem}.volumes.json", listing, signers)
+            lists = _signed_list(out / f"{stem}{volumelist.SUFFIX}", listing.encode(), signers)
             for file in files:
                 file.publish()
             for path, data in lists:  # last: who sees the list sees all that it names
@@ -162,7 +162,7 @@ def _signed_list(path: Path, listing: bytes, signers: Sequence[Signer]) -> list[
     """The list of volumes and its signatures, as files."""
     files = [(path, listing)]
     for n, signer in enumerate(signers, 1):
-        name = path.name + (".sig" if n == 1 else f".sig.{n}")
+        name = volumelist.signature_file(path.name, n)
         files.append((path.with_name(name), sshsig.sign(listing, signer, sshsig.VOLUMES)))
     return files
 

@@ -21,6 +21,7 @@ from bundles.progress import Progress
 from bundles.repair_request import RepairRequest, of_layers
 from bundles.scan import Blob
 from bundles.statement import Statement
+from bundles.tally import Tally, more_exact
 from bundles.unpack import VolumeContent
 from bundles.verify import Authority
 from bundles.volume import BadVolume
@@ -102,23 +103,31 @@ def check_volumes(
     progress: Progress,
     identities: Sequence[Unwrapper] = (),
     base: Known | None = None,
+    tally: Tally | None = None,
 ) -> Checked:
-    """Reads the volumes at `paths` to their ends.
+    """Reads the volumes at `paths` to their ends; those that `tally` expects to be, to the byte,
+    what a list names are hashed in the same pass.
 
     What of a delta needs its base is checked where `base` has it. A head that cannot be trusted is
-    raised at once; faults behind it are collected.
+    raised at once, with the faults of the tally; faults behind it are collected.
     """
+    tally = tally or Tally()
     faults: list[GooseError] = []
     with ExitStack() as stack:
-        volumes = open_volumes(
-            paths,
-            authority,
-            policy,
-            stack,
-            identities,
-            base.documents if base else None,
-            partly=True,
-        )
+        try:
+            volumes = open_volumes(
+                paths,
+                authority,
+                policy,
+                stack,
+                identities,
+                base.documents if base else None,
+                partly=True,
+                hashing=tally.expected,
+            )
+        except GooseError as error:
+            raise_any(more_exact(tally.faults, [error]))
+            raise
         head = volumes[0].head
         stored = shares(head)
         promised = [stored[volume.head.volume - 1] for volume in volumes]
@@ -129,6 +138,7 @@ def check_volumes(
         count = len(head.statement.volumes)
         for volume, share in zip(volumes, promised, strict=True):
             progress.volume(volume.path.name, volume.head.volume, count)
+            known = len(faults)
             content = VolumeContent(
                 volume.reader,
                 volume.head,
@@ -142,6 +152,8 @@ def check_volumes(
             except BadVolume as fault:
                 faults.append(fault)
             unchecked.update(c.digest for c in content.unchecked)
+            if volume.hashed and len(faults) == known:  # else it is told already, and more exactly
+                faults += tally.compare(volume.path, volume.hashed.digest())
         progress.finish()
         present = {volume.head.volume for volume in volumes}
         settled = ledger.good | unchecked
@@ -151,7 +163,7 @@ def check_volumes(
             volumes=tuple(sorted(present)),
             missing=tuple(sorted(set(range(1, count + 1)) - present)),
             remarks=head.overruled,
-            faults=tuple(faults),
+            faults=tuple(more_exact(tally.faults, faults)),
             bad=tuple(c for share in promised for c in share if c.digest not in settled),
             bytes_read=sum(volume.file.tell() for volume in volumes),
             unchecked=len(unchecked),

@@ -9,21 +9,21 @@ good of a damaged volume stays, so that a repair bundle of the rest completes it
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from bundles import beside, seal, unseal
+from bundles import beside, unseal
 from bundles import digest as digests
 from bundles.agefile import Unwrapper
-from bundles.beside import LIST
 from bundles.content import Content
 from bundles.errors import GooseError, shown
 from bundles.faults import raise_any
+from bundles.hashing import HashedFile
 from bundles.head import BaseDocuments, read_head, shares
+from bundles.media import find_volumes, open_regular
 from bundles.missing import MissingBase, StoredBase, refuse_missing
 from bundles.policy import Policy
 from bundles.progress import Preflight, Progress
@@ -35,16 +35,8 @@ from bundles.unpack import VolumeContent
 from bundles.verify import Authority, TrustedHead
 from bundles.volume import BadVolume, Reader, Source, copy_source
 
-_SUFFIX = ".goose.tar"
-_ENDINGS = f"volumes end in {_SUFFIX} or {_SUFFIX}{seal.SUFFIX}"
 # A store's files end on blocks of this many bytes, on every common file system.
 _FILE_BLOCK = 4096
-
-
-class NoVolumes(GooseError):
-    """A path given as a volume or a folder of volumes is neither, or cannot be read."""
-
-    code = "no-volumes"
 
 
 class MixedVolumes(GooseError):
@@ -80,51 +72,7 @@ class OpenVolume:
     reader: Reader
     head: TrustedHead
     lacking: MissingBase | None = None  # why `head` of a delta tells nothing of its content
-
-
-def find_volumes(paths: Sequence[Path]) -> list[Path]:
-    """The volumes among `paths`, folders being searched, each file once.
-
-    Hidden files, which some systems strew over media, volume lists and signatures are passed
-    over. Raises `NoVolumes` for a folder that holds none, nor a signature, and when nothing is
-    left.
-    """
-    found: dict[Path, Path] = {}
-    for path in paths:
-        if path.is_dir():
-            files = sorted(path.iterdir())
-            inside = [file for file in files if _is_volume(file)]
-            if not inside and not any(map(beside.is_signature, files)):
-                raise NoVolumes(f"{shown(path)} holds no volume", hint=_ENDINGS)
-        elif LIST in path.name or beside.is_signature(path) or path.name.startswith("._"):
-            continue
-        else:
-            inside = [path]
-        found.update({volume.resolve(): volume for volume in inside})
-    if not found:
-        raise NoVolumes("no volume was given", hint=_ENDINGS)
-    return list(found.values())
-
-
-def _is_volume(file: Path) -> bool:
-    return file.name.endswith((_SUFFIX, _SUFFIX + seal.SUFFIX)) and not file.name.startswith(".")
-
-
-def _open(path: Path) -> BufferedReader:
-    """Opens a regular file; a FIFO must not make the reader wait for ever.
-
-    Raises `NoVolumes`.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise NoVolumes(
-            f"{shown(path)}: {error.strerror}", hint="give a volume or a folder of volumes"
-        ) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NoVolumes(f"{shown(path)} is not a regular file", hint=_ENDINGS)
-    return open(descriptor, "rb")
+    hashed: HashedFile | None = None  # where the whole file is to be hashed
 
 
 def open_volumes(
@@ -135,26 +83,30 @@ def open_volumes(
     identities: Sequence[Unwrapper] = (),
     base: BaseDocuments | None = None,
     partly: bool = False,
+    hashing: Collection[Path] = (),
 ) -> list[OpenVolume]:
     """Opens volumes of one bundle and verifies their heads, with the signatures beside them;
     `stack` closes them.
 
     `base` gives the documents that a delta builds on; where they are not to be had, `MissingBase`
-    is raised, or, with `partly`, kept with the volume.
-    Sealed ones are opened with `identities`. Raises what `read_head` raises, `MixedVolumes`,
-    `IdentityNeeded` or `WrongIdentity`.
+    is raised, or, with `partly`, kept with the volume. Sealed volumes are opened with
+    `identities`; those in `hashing` are hashed as they are read.
+
+    Raises what `read_head` raises, `MixedVolumes`, `IdentityNeeded` or `WrongIdentity`.
     """
     volumes: list[OpenVolume] = []
     files = find_volumes(paths)
     signatures = beside.of_statements(paths, files)
     for path in files:
-        file = stack.enter_context(_open(path))
+        file = stack.enter_context(open_regular(path))
         label = shown(path.name)
-        source: Source = copy_source(file)
+        hashed = stack.enter_context(HashedFile(file)) if path in hashing else None
+        source: Source = copy_source(hashed or file)
         if file.peek(len(unseal.MAGIC)).startswith(unseal.MAGIC):
             if not identities:
                 raise unseal.IdentityNeeded(f"{label} is sealed", volume=label)
-            source = stack.enter_context(closing(unseal.OpenedVolume(file, label, identities)))
+            opened = unseal.OpenedVolume(hashed or file, label, identities)
+            source = stack.enter_context(closing(opened))
         reader = Reader(source, label)
         head = TrustedHead(authority, policy, label, signatures[beside.stem(path)])
         lacking = read_head(reader, head, base)
@@ -163,7 +115,7 @@ def open_volumes(
         if volumes and head.message != volumes[0].head.message:
             first = shown(volumes[0].path.name)
             raise MixedVolumes(f"{label} is not of the same bundle as {first}")
-        volumes.append(OpenVolume(path, file, reader, head, lacking))
+        volumes.append(OpenVolume(path, file, reader, head, lacking, hashed))
     return volumes
 
 

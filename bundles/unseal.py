@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import BinaryIO
 
 from bundles import agefile
-from bundles.agefile import SEALED_CHUNK, BadAgeFile, NoKeyFits, Unwrapper
+from bundles.agefile import SEALED_CHUNK, BadAgeFile, ByteStream, NoKeyFits, Unwrapper
 from bundles.errors import GooseError
 from bundles.volume import BadVolume
 
@@ -52,7 +51,7 @@ class OpenedVolume:
     `read`, for what was changed. A volume of which only the head is read holds 2 MiB.
     """
 
-    def __init__(self, file: BinaryIO, label: str, identities: Sequence[Unwrapper]) -> None:
+    def __init__(self, file: ByteStream, label: str, identities: Sequence[Unwrapper]) -> None:
         self._file, self._label = file, label
         try:
             key = agefile.read_header(file).file_key(identities)

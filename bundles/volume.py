@@ -9,7 +9,7 @@ different is then taken apart, only to say what it is.
 
 from __future__ import annotations
 
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from bundles import digest as digests
 from bundles.errors import GooseError
@@ -274,13 +274,13 @@ def _checksum(block: bytes) -> int:
     return sum(block[:148]) + 8 * 32 + sum(block[156:])
 
 
-def copy_source(file: BinaryIO) -> Source:
+def copy_source(file: Source) -> Source:
     """`file` as a `Source`: short reads of a pipe are joined."""
     return _Joined(file)
 
 
 class _Joined:
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Source) -> None:
         self._file = file
 
     def read(self, count: int, /) -> bytes:

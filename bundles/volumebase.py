@@ -20,7 +20,8 @@ from bundles.chunks import WORTHWHILE, Chunk, cut
 from bundles.delta import Delta
 from bundles.errors import GooseError
 from bundles.head import shares
-from bundles.ingest import OpenVolume, find_volumes, open_volumes
+from bundles.ingest import OpenVolume, open_volumes
+from bundles.media import find_volumes
 from bundles.missing import missing_bundles
 from bundles.packs import Made, by_volume
 from bundles.policy import Policy

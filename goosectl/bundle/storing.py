@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goosectl import operator, output, site, sizes
-from goosectl.bundle import asking
+from goosectl.bundle import asking, several
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
 from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
     from bundles.content import Content
+    from bundles.delivery import Delivery
+    from bundles.ingest import Imported
+    from bundles.policy import Policy
     from bundles.statement import Statement
+    from bundles.store.protocol import Refs
+    from bundles.tally import Tally
+    from goosed_daemon.state import State
 
 
 @app.command("import")
@@ -31,65 +37,128 @@ def import_(
 ) -> None:
     """Verify volumes and store what they hold.
 
-    Volumes come in any order, in one call or several. Interrupted, run it again: it goes on.
-    What was served before is served until the last byte is safe. Of damaged volumes what is good
-    is kept; --request writes what is still to come, for a repair bundle of just that.
+    Volumes come in any order, in one call or several, of one bundle or several. Interrupted, run
+    it again: it goes on. What was served before is served until the last byte is safe. A volume
+    that the signed list shows to be damaged or foreign is refused before it is read. With --request
+    what is good of damaged volumes is kept, and what is still to come is written down, for a repair
+    bundle of just that.
 
     Example: goosectl bundle import /media/courier
     """
+    from bundles import delivery as deliveries
+    from bundles import tally
+    from bundles.faults import raise_any
     from bundles.ingest import import_volumes
-    from bundles.policy import check_overrides
+    from bundles.policy import RollbackRefused, check_overrides
     from bundles.repair_request import of_layers
-    from goosed_daemon import audit
 
     out = output.get()
     overrides = check_overrides(allow or [])
     authority, store = site.trust_root(), site.store()
-    policy = site.policy(store, overrides)
+    identities = site.identities(identity)
 
     def lacking(said: Statement, layers: Sequence[Content]) -> None:
         if request is not None:
             asking.write(request, of_layers(said, layers, asking.site_id()))
 
+    def take(delivery: Delivery) -> tuple[dict[str, object], str]:
+        policy = site.policy(store, overrides)
+        found = tally.take(delivery, authority, policy.now)
+        if request is None:
+            raise_any(found.faults)
+        if found.missing:
+            out.note(f"{delivery.label}: not given: {found.absent}")
+        done = import_volumes(
+            delivery.paths, store, authority, policy, out.progress(), identities, lacking
+        )
+        if state is not None:
+            _write_down(done, policy, state)
+        raise_any(found.faults)
+        return _told(done, found, any(each.sealed for each in delivery.volumes))
+
+    def take_or_pass(delivery: Delivery) -> tuple[dict[str, object], str]:
+        try:
+            return take(delivery)
+        except RollbackRefused:
+            if known := _known(delivery, store.refs()):
+                return known
+            raise
+
     # Opened first: where it cannot be written down, nothing is overruled.
-    with operator.state() if overrides else nullcontext() as state:
-        with interruptible(
+    with (
+        operator.state() if overrides else nullcontext() as state,
+        interruptible(
             "what was verified is kept, what was served is served",
             "run it again: it goes on where it stopped",
-        ):
-            done = import_volumes(
-                paths, store, authority, policy, out.progress(), site.identities(identity), lacking
+        ),
+    ):
+        found = deliveries.sort_out(paths, identities)
+        several.one_request(request, found)
+        several.each(found, take_or_pass if len(found) > 1 else take)
+
+
+def _write_down(done: Imported, policy: Policy, state: State) -> None:
+    """Records in the site's audit events what a person overruled."""
+    from goosed_daemon import audit
+
+    if done.overruled:
+        with state.write() as transaction:
+            audit.record(
+                transaction,
+                policy.now,
+                "import-overruled",
+                operator.actor(),
+                bundle=done.statement.name,
+                version=done.statement.version,
+                codes=list(done.overruled),
             )
-        said = done.statement
-        if state is not None and done.overruled:
-            with state.write() as transaction:
-                audit.record(
-                    transaction,
-                    policy.now,
-                    "import-overruled",
-                    operator.actor(),
-                    bundle=said.name,
-                    version=said.version,
-                    codes=list(done.overruled),
-                )
+
+
+def _told(done: Imported, found: Tally, sealed: bool) -> tuple[dict[str, object], str]:
+    from bundles.volumelist import stem, volume_file
+
+    said = done.statement
+    count, named = len(said.volumes), stem(said.name, said.version)
+    waiting = [volume_file(named, k, count, sealed) for k in done.missing]
     text = [told.summary(said), f"signed by {', '.join(done.signers)}"]
+    text += [told.REMARKS[code] for code in found.remarks if code != "no-volume-list"]
     text += [f"overruled: {code}" for code in done.overruled]
     if done.missing:
-        text.append(f"incomplete: still to come are volumes {told.numbers(done.missing)}")
+        text.append(f"incomplete: still to come are volumes {told.numbers(done.missing)}:")
+        text += [f"  {file}" for file in waiting]
     else:
         text.append(f"complete: served at /v1/artifacts/{said.name}/")
     text.append(f"{sizes.text(done.bytes_read)} read, {sizes.text(done.bytes_written)} written")
-    out.result(
-        {
-            "bundle": said.name,
-            "version": said.version,
-            "sequence": said.sequence,
-            "state": done.state,
-            "missing": list(done.missing),
-            "bytes_read": done.bytes_read,
-            "bytes_written": done.bytes_written,
-            "signers": list(done.signers),
-            "overruled": list(done.overruled),
-        },
-        text="\n".join(text),
-    )
+    return {
+        "bundle": said.name,
+        "version": said.version,
+        "sequence": said.sequence,
+        "state": done.state,
+        "missing": list(done.missing),
+        "missing_files": waiting,
+        "bytes_read": done.bytes_read,
+        "bytes_written": done.bytes_written,
+        "signers": list(done.signers),
+        "overruled": list(done.overruled),
+        "remarks": found.remarks,
+    }, "\n".join(text)
+
+
+def _known(delivery: Delivery, refs: Refs) -> tuple[dict[str, object], str] | None:
+    """What is told of a bundle that was imported before, this very one, and is older than what is
+    served: a folder with an old version and a new one is given again after an interruption, and
+    the old one then is no rollback. None of any other."""
+    said = delivery.statement
+    known = refs.version(said.name, said.version) if said else None
+    if said is None or known is None or known.statement != delivery.volumes[0].digest:
+        return None
+    return {
+        "bundle": said.name,
+        "version": said.version,
+        "sequence": said.sequence,
+        "state": "complete",
+        "missing": [],
+        "missing_files": [],
+        "bytes_read": 0,
+        "bytes_written": 0,
+    }, f"{delivery.label}: it is here already, and a later version too"

@@ -26,6 +26,14 @@ contents:
 """
 
 
+#: What is said of a volume list's remark; docs/bundle-format.md, "The volume list".
+REMARKS = {
+    "no-volume-list": "no volume list is here: each volume was checked by what it holds",
+    "unsigned-volume-list": "the volume list is NOT signed by enough signers, and was left aside",
+    "volume-not-as-listed": "sealed or opened since the list was signed: not compared with it",
+}
+
+
 def summary(said: Statement) -> str:
     """A bundle in one line."""
     totals = said.totals

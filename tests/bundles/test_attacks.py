@@ -21,7 +21,8 @@ from bundles import keys, paths, plan, policy, sshsig, statement, trust, trustst
 from bundles.build import OutputBusy, OutputExists, OutputFailed
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
-from bundles.ingest import MixedVolumes, NoVolumes, import_volumes
+from bundles.ingest import MixedVolumes, import_volumes
+from bundles.media import NoVolumes
 from bundles.progress import SILENT
 from bundles.scan import DamagedBlob
 from bundles.sources import Artifact, SourceFile, tree

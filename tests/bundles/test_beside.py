@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyrage import x25519
 
-from bundles import beside, build, cosign, ingest, sshsig, trust, unseal
+from bundles import beside, build, cosign, ingest, media, sshsig, trust, unseal
 from bundles.beside import StraySignature
 from bundles.errors import GooseError
 from bundles.identity import X25519Key
@@ -209,7 +209,7 @@ def test_signature_alone_is_no_volume(shop: TwoOfThree, tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     alone.mkdir()
     (alone / "base-1.0.0.statement.json.sig").write_bytes(b"")
-    with pytest.raises(ingest.NoVolumes, match="no volume was given"):
+    with pytest.raises(media.NoVolumes, match="no volume was given"):
         shop.import_(alone)
 
 
