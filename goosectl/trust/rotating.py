@@ -85,9 +85,10 @@ def rotate(
     target = out or Path(f"root-{link.root.version}.trust")
     if target.exists():
         raise UsageError(f"{target} is already there", hint="choose another file with --out")
-    signing.write(target, (*chained, link))
-    done = [f"wrote {target}", *signing.description(before, link)]
-    signing.report(target, before, link, done)
+    proposed = (*chained, link)
+    signing.write(target, proposed)
+    done = [f"wrote {target}", *signing.description(before, proposed)]
+    signing.report(target, before, proposed, done)
 
 
 def _changes(

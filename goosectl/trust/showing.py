@@ -42,7 +42,7 @@ def show(
         state = words.standing(chain[-2].root, chain[-1], now)
         facts["standing"] = state.facts()
         lines += state.lines()
-    lines += [f"attention: {item['text']}" for item in warnings]
+    lines += [f"attention: {text}" for text in words.doubts(chain, now)]
     lines.append("history")
     for version, item in zip(chain, history, strict=True):
         lines.append(f"  version {version.root.version}  {version.root.fingerprint}")

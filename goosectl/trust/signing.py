@@ -53,13 +53,14 @@ def sign(
             f"no trust root here vouches for version {before.version}:"
             f" compare {before.fingerprint} with what you know"
         )
-    out.note("\n".join(description(before, link)))
+    out.note("\n".join(description(before, chain)))
     if not out.confirm(f"Sign version {link.root.version}, {link.root.fingerprint}?", yes=yes):
         raise UsageError("nothing was signed", hint="ask whoever proposed it what it is for")
     for signer in signers:
         link = trustchain.sign(before, link, signer)
-    write(file, (*chain[:-1], link))
-    report(file, before, link, [f"signed {file}"])
+    chain = (*chain[:-1], link)
+    write(file, chain)
+    report(file, before, chain, [f"signed {file}"])
 
 
 def write(path: Path, chain: Sequence[Link]) -> None:
@@ -70,8 +71,9 @@ def write(path: Path, chain: Sequence[Link]) -> None:
     durable.replace_file(path, trustchain.render(chain))
 
 
-def report(path: Path, before: TrustRoot, link: Link, done: Sequence[str]) -> None:
-    """The result of a command that made or signed the version `link`; `done` says which."""
+def report(path: Path, before: TrustRoot, chain: Sequence[Link], done: Sequence[str]) -> None:
+    """The result of a command that made or signed the last version; `done` says which."""
+    link = chain[-1]
     standing = words.standing(before, link, operator.now())
     next_step = "complete: carry it to the sites, there `goosectl trust import`"
     if not standing.complete:
@@ -82,14 +84,16 @@ def report(path: Path, before: TrustRoot, link: Link, done: Sequence[str]) -> No
             **words.facts(link.root),
             "changes": words.changes(before, link.root),
             "standing": standing.facts(),
+            "doubts": words.doubts(chain, operator.now()),
         },
         text="\n".join([*done, *standing.lines(), next_step]),
     )
 
 
-def description(before: TrustRoot, link: Link) -> list[str]:
-    """What the version `link` is, for whoever is to sign it."""
-    root = link.root
+def description(before: TrustRoot, chain: Sequence[Link]) -> list[str]:
+    """What the last version of `chain` is, for whoever is to sign it."""
+    root = chain[-1].root
     lines = [f"version {root.version}, {root.fingerprint}"]
     lines.append(f"follows version {before.version}, {before.fingerprint}")
-    return lines + [f"  {line}" for line in words.changes(before, root)]
+    lines += [f"  {line}" for line in words.changes(before, root)]
+    return lines + [f"attention: {text}" for text in words.doubts(chain, operator.now())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -161,6 +161,18 @@ def warnings(root: TrustRoot, now: datetime) -> list[dict[str, str]]:
                     "text": f"{text}: rotate before",
                 }
             )
+    return found
+
+
+def doubts(chain: Sequence[Link], now: datetime) -> list[str]:
+    """What whoever signs the last version of `chain` should think twice about."""
+    *past, link = chain
+    found = [item["text"] for item in warnings(link.root, now)]
+    for signer in link.root.signers:
+        had = [signer.key in {one.key for one in old.root.signers} for old in past]
+        if any(had) and not had[-1]:
+            last = max(old.root.version for old, held in zip(past, had, strict=True) if held)
+            found.append(f"{signer.name} comes back with a key that version {last + 1} removed")
     return found
 
 

@@ -166,7 +166,7 @@ def test_show_warns_of_what_expires_soon(people: Ceremony) -> None:
 
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-EARLIER, SOON, LATER = "2026-11-24T11:00:00Z", "2026-12-24T12:00:00Z", "2027-11-24T12:00:00Z"
+EARLIER, SOON, LATER = "2020-11-24T11:00:00Z", "2026-12-24T12:00:00Z", "2027-11-24T12:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,26 @@ def test_rotate_used_wrongly(people: Ceremony, words: tuple[str, ...]) -> None:
     code, said = people.run("engineer", "trust", "rotate", *words)
     assert (code, said["code"]) == (2, "usage")
     assert not Path("root-2.trust").exists()
+
+
+def test_a_removed_key_does_not_come_back_unseen(people: Ceremony) -> None:
+    both = ("--key", "ben", "--key", "cleo")
+    people.ok("engineer", "trust", "rotate", "--remove", "anna", *both)
+    people.ok("engineer", "trust", "import", "root-2.trust")
+    made = people.ok("engineer", "trust", "rotate", "--add", "other=anna.pub", *both)
+    assert made["doubts"] == ["other comes back with a key that version 2 removed"]
+    text = people.text("engineer", "trust", "show", "root-3.trust")
+    assert "attention: other comes back with a key that version 2 removed" in text
+    text = people.text("engineer", "trust", "sign", "root-3.trust", "--key", "ben", "--yes")
+    assert "complete: carry it" in text
+    plain = people.ok("engineer", "trust", "rotate", "--add", "dora.pub", "--out", "x.trust")
+    assert plain["doubts"] == []
+
+
+def test_proposal_that_nobody_could_follow_is_doubted(people: Ceremony) -> None:
+    limits = [word for n in ("anna", "ben") for word in ("--valid-before", f"{n}={EARLIER}")]
+    made = people.ok("engineer", "trust", "rotate", *limits)
+    assert "too few signers are valid now for trust" in made["doubts"]
 
 
 def test_a_stranger_does_not_sign(people: Ceremony) -> None:
