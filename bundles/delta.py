@@ -117,7 +117,7 @@ def read(data: bytes, where: str) -> Delta:
             packs=tuple(_read_pack(item, len(value["blobs"]), where) for item in value["packs"]),
         )
         same = found.encode() == data
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise BadDelta(f"{where} is no delta document: {error!r}") from error
     if not same:
         raise BadDelta(f"{where} holds what a delta document of format {FORMAT} does not have")

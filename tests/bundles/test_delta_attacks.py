@@ -200,6 +200,39 @@ def test_delta_document_of_another_form(forge: Forge, data: bytes, kind: type[Go
     forge.refused(forge.forged(forge.parts, data), kind, "delta document")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"format":1', b'"format":2'),
+        (b'"format":1', b'"format":true'),
+        (b'"format":1', b'"format":1,"more":1'),
+        (b'"layers":[', b'"layer":0,"layers":['),
+    ],
+)
+def test_delta_document_with_what_format_1_does_not_have(
+    forge: Forge, old: bytes, new: bytes
+) -> None:
+    data = forge.parts.delta.encode().replace(old, new)
+    forge.refused(forge.forged(forge.parts, data), BadDelta, "does not have")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b'"layers":[', b'"layers":[1,', "cut short"),
+        (b'"name":"base"', b'"name":"Base"', "names no bundle"),
+        (b'"version":"1.0.0"', b'"version":""', "names no bundle"),
+        (b'"copies":[[', b'"copies":[[],[', "is no delta document"),
+        (b'"packs":[{', b'"packs":[null,{', "is no delta document"),
+    ],
+)
+def test_delta_document_with_a_field_of_another_form(
+    forge: Forge, old: bytes, new: bytes, words: str
+) -> None:
+    data = forge.parts.delta.encode().replace(old, new)
+    forge.refused(forge.forged(forge.parts, data), BadDelta, words)
+
+
 def test_delta_document_damaged(forge: Forge) -> None:
     data = bytearray(forge.volume.read_bytes())
     at = data.index(b'"bundles":[{')

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bundles import (
     canonical,
+    delta,
     document,
     layout,
     lock,
@@ -184,6 +185,20 @@ MANIFEST: dict[str, Any] = {
     "mediaType": layout.MANIFEST_TYPE,
     "schemaVersion": 2,
 }
+DELTA: dict[str, Any] = {
+    "blobs": [{"digest": digests.PLACEHOLDER, "size": 900}],
+    "bundles": [{"name": "base", "root": digests.PLACEHOLDER, "version": "1.0.0"}],
+    "documents": {"digest": digests.PLACEHOLDER, "size": 70},
+    "format": 1,
+    "packs": [
+        {
+            "copies": [[3, 5, 0, 100, 800, 0, 0, 0, 7]],
+            "digest": digests.PLACEHOLDER,
+            "layers": [0, 2, 1, 1],
+            "size": 600,
+        }
+    ],
+}
 REFS: dict[str, Any] = {
     "annotations": {"goose.sequence.base": "7"},
     "manifests": [
@@ -249,6 +264,7 @@ def _root_document() -> dict[str, Any]:
 
 READERS: list[tuple[str, dict[str, Any], Callable[[bytes], object], Callable[[Any], bytes]]] = [
     ("statement", STATEMENT, lambda d: statement.read(d, "it"), lambda v: v.encode()),
+    ("delta", DELTA, lambda d: delta.read(d, "it"), lambda v: v.encode()),
     ("index", INDEX, lambda d: layout.read_index(d, "it"), lambda v: layout.encode_index(*v)),
     (
         "manifest",

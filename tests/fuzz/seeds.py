@@ -61,6 +61,13 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b'{"documents":[],"format":1,"layers":[{"digest":"sha256:' + b"0" * 64 + b'","size":4}],'
         b'"name":"vector","root":"sha256:' + b"0" * 64 + b'","site":null,"version":"1.0.0"}',
     )
+    yield (
+        "delta",
+        b'{"blobs":[{"digest":"sha256:' + b"0" * 64 + b'","size":9}],"bundles":[{"name":"vector",'
+        b'"root":"sha256:' + b"0" * 64 + b'","version":"1.0.0"}],"documents":null,"format":1,'
+        b'"packs":[{"copies":[[3,5,0,1,8,0,0,0,7]],"digest":"sha256:' + b"0" * 64 + b'",'
+        b'"layers":[0,2,1,1],"size":6}]}',
+    )
 
 
 def chain(first: TrustRoot, add: list[tuple[PublicKey, str]]) -> bytes:

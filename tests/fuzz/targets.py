@@ -16,6 +16,7 @@ from typing import Self
 
 from bundles import (
     canonical,
+    delta,
     keys,
     layout,
     lock,
@@ -160,6 +161,11 @@ def trust_chain(data: bytes) -> None:
     trustchain.follow(links[0].root, links, _NOW, "C")
 
 
+def delta_document(data: bytes) -> None:
+    """A delta document."""
+    assert delta.read(data, "D").encode() == data
+
+
 def json_(data: bytes) -> None:
     """Canonical JSON."""
     assert canonical.dumps(canonical.loads(data, "J")) == data
@@ -167,6 +173,7 @@ def json_(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "canonical": json_,
+    "delta": delta_document,
     "index": index,
     "layout-index": layout_index,
     "lock": lock_,
