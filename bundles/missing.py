@@ -41,7 +41,8 @@ def refuse_missing(head: TrustedHead, has: Callable[[str, int], bool]) -> None:
     if delta is None:
         return
     where = f"{head.statement.name} {head.statement.version}"
-    made = {m.content.digest for p in packs for m in p.layers}
+    # Every head brings the empty config, also where a file has the same bytes.
+    made = {layout.EMPTY_DIGEST, *(m.content.digest for p in packs for m in p.layers)}
     lacking = {
         content.digest: content.path
         for content in contents

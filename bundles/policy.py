@@ -48,13 +48,16 @@ class Policy:
 
     `site` gives the site's id, None where it has none; it is asked only when a bundle names
     its audience. `sequences` the highest sequence imported
-    per bundle name; `allow` the codes of refusals that a person overruled.
+    per bundle name; `allow` the codes of refusals that a person overruled. `held` are the roots
+    of the versions that are here: a delta to one of these may be the repair of what the site has
+    already, however old.
     """
 
     now: datetime
     site: Callable[[], str | None] = _nameless
     sequences: dict[str, int] | None = None  # None: rollback is not judged
     allow: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
 
     def judge(self, statement: Statement, where: str) -> tuple[str, ...]:
         """The codes that had to be overruled. Raises `WrongAudience`, `Expired` or
@@ -72,6 +75,8 @@ class Policy:
             sites = ", ".join(statement.audience)
             me = f"this site is {site}" if site else "this site has no id"
             found.append(WrongAudience(f"{where}: {name} is for {sites}; {me}"))
+        if statement.base is not None and statement.root in self.held:
+            return found
         if statement.expires and parse_time(statement.expires) <= self.now:
             found.append(Expired(f"{where}: {name} expired at {statement.expires}"))
         highest = (self.sequences or {}).get(statement.name, 0)

@@ -31,13 +31,16 @@ def switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
     """`refs` with the bundle of `head` as the current version of its name.
 
     Version and sequence are judged again, and what had to be overruled now is what is recorded:
-    another import may have been faster than this one.
+    another import may have been faster than this one. A repair of a version that is here changes
+    nothing of what is current, so neither its age nor its sequence says anything against it.
     """
     said = head.statement
     check_version(refs, said)
-    now = replace(policy, sequences=refs.sequences)
-    overruled = now.judge(said, f"{said.name} {said.version}")
     known = refs.version(said.name, said.version)
+    repair = known is not None and head.repairs
+    held = policy.held if repair else frozenset()
+    now = replace(policy, sequences=refs.sequences, held=held)
+    overruled = now.judge(said, f"{said.name} {said.version}")
     return with_bundle(
         refs,
         BundleRef(
@@ -49,7 +52,7 @@ def switched(refs: Refs, head: TrustedHead, policy: Policy) -> Refs:
             statement=digests.of(head.message),
             signatures=tuple(digests.of(signature) for signature in head.signatures),
             imported=known.imported if known else format_time(policy.now),
-            current=True,
-            overruled=overruled,
+            current=known.current if known and repair else True,
+            overruled=known.overruled if known and repair else overruled,
         ),
     )

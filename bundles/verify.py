@@ -123,6 +123,12 @@ class TrustedHead:
         root = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, said.root, said.root_size)
         self._expected = [(root, None)]
 
+    @property
+    def repairs(self) -> bool:
+        """Whether it is a delta of a bundle version against itself."""
+        bundles = self.delta.bundles if self.delta else ()
+        return any(bundle.root == self.statement.root for bundle in bundles)
+
     def build_on(self, data: bytes) -> Delta:
         """Check 13, for the delta document that the statement names as its base."""
         what = f"{self._where}: delta document"

@@ -60,7 +60,9 @@ def policy(of: Store, overrides: frozenset[str]) -> Policy:
     """What the site accepts now, less what a person overruled."""
     from bundles.policy import Policy
 
-    return Policy(datetime.now(UTC), site_id, of.refs().sequences, overrides)
+    refs = of.refs()
+    held = frozenset(ref.root for ref in refs.bundles)
+    return Policy(datetime.now(UTC), site_id, refs.sequences, overrides, held)
 
 
 def lenient_policy() -> Policy:

@@ -1,6 +1,6 @@
 """goosectl bundle: recipes in, signed volumes out; volumes in, served content out."""
 
-from goosectl.bundle import checking, comparing, making, reading, signing, storing
+from goosectl.bundle import checking, comparing, making, reading, repairing, signing, storing
 from goosectl.bundle.options import app
 
-__all__ = ["app", "checking", "comparing", "making", "reading", "signing", "storing"]
+__all__ = ["app", "checking", "comparing", "making", "reading", "repairing", "signing", "storing"]
