@@ -46,9 +46,9 @@ class Checked:
         """Raises the one fault that was found, or `DamagedVolumes` naming all."""
         raise_any(self.faults)
 
-    def request(self, site: str | None) -> RepairRequest:
+    def request(self) -> RepairRequest:
         """What to ask for in place of `bad`; an import of these volumes keeps all the rest."""
-        return of_layers(self.statement, self.bad, site)
+        return of_layers(self.statement, self.bad)
 
 
 class _Ledger:

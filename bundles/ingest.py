@@ -27,6 +27,7 @@ from bundles.media import find_volumes, open_regular
 from bundles.missing import MissingBase, StoredBase, refuse_missing
 from bundles.policy import Policy
 from bundles.progress import Preflight, Progress
+from bundles.repair_request import RepairRequest, of_layers
 from bundles.statement import Statement
 from bundles.store.errors import StoreFull
 from bundles.store.protocol import Ingest, Store
@@ -126,12 +127,12 @@ def import_volumes(
     policy: Policy,
     progress: Progress,
     identities: Sequence[Unwrapper] = (),
-    lacking: Callable[[Statement, Sequence[Content]], None] | None = None,
+    ask: Callable[[RepairRequest], None] | None = None,
 ) -> Imported:
     """Imports the volumes at `paths` into `store`; sealed ones are opened with `identities`.
 
-    Volumes are read to their ends, whatever is damaged in them. `lacking` is told, before this
-    returns or raises, which layers are not in the store afterwards, where there are any.
+    Volumes are read to their ends, whatever is damaged in them. `ask` is told, before this returns
+    or raises, what the bundle lacks in the store, where it is not complete.
 
     Raises what the checks raise, several faults as `DamagedVolumes`, and `StoreFull`, `StoreBusy`
     or `StoreError`; what was served before is then still served, and layers that were verified
@@ -146,7 +147,11 @@ def import_volumes(
         check_version(store.refs(), said)
         ingest = stack.enter_context(store.ingest(said.root))
         stored = shares(head)
-        refuse_missing(head, ingest.has)
+        try:
+            refuse_missing(head, ingest.has)
+        except MissingBase:
+            _tell(ask, ingest, head)
+            raise
         waiting = _waiting(ingest, stored)
         new = [
             (volume, stored[volume.head.volume - 1])
@@ -171,8 +176,7 @@ def import_volumes(
         missing = _waiting(ingest, stored)
         if missing or faults:
             ingest.checkpoint()
-            if lacking is not None:
-                lacking(said, _absent(ingest, stored))
+            _tell(ask, ingest, head)
             raise_any(faults)
         else:
             progress.start("making durable", None)
@@ -232,6 +236,11 @@ def _waiting(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> tuple[int, 
     )
 
 
-def _absent(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> list[Content]:
-    """The layers that are not here."""
-    return [c for share in stored for c in share if not ingest.has(c.digest, c.layer.size)]
+def _tell(ask: Callable[[RepairRequest], None] | None, ingest: Ingest, head: TrustedHead) -> None:
+    """Asks for all of the bundle that is not here."""
+    if ask is None:
+        return
+    here, said = ingest.has, head.statement
+    layers = [c for c in head.contents if not here(c.digest, c.layer.size)]
+    documents = [(d, len(data)) for d, data in head.documents.items() if not here(d, len(data))]
+    ask(of_layers(said, layers, documents))

@@ -67,7 +67,9 @@ def refuse_missing(head: TrustedHead, has: Callable[[str, int], bool]) -> None:
         raise MissingBase(
             f"{where} builds on {named(delta.bundles)}; {len(names)} of its blobs are not here:"
             f"\n  {text}",
-            hint=f"import {named(delta.bundles)} first, then this one",
+            hint="ask for all of it: import it again with --request FILE"
+            if head.repairs
+            else f"import {named(delta.bundles)} first, then this one",
             bundles=[f"{b.name} {b.version}" for b in delta.bundles],
             blobs=[{"digest": digest, "path": path} for digest, path in lacking.items()],
         )

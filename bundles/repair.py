@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bundles import digest as digests
+from bundles.agefile import Unwrapper
 from bundles.content import Content
 from bundles.errors import GooseError
 from bundles.head import shares
@@ -22,7 +23,6 @@ from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.repair_request import RepairRequest
 from bundles.scan import CHUNK, DamagedBlob, Fault
-from bundles.seal import Identity
 from bundles.spool import Spool
 from bundles.unpack import VolumeContent
 from bundles.verify import Authority, TrustedHead
@@ -83,7 +83,7 @@ def find(
     policy: Policy,
     progress: Progress,
     stack: ExitStack,
-    identities: Sequence[Identity] = (),
+    identities: Sequence[Unwrapper] = (),
 ) -> Answer:
     """What `request` asks for, out of the volumes at `paths`.
 
@@ -125,7 +125,7 @@ def _sealed(
     policy: Policy,
     progress: Progress,
     stack: ExitStack,
-    identities: Sequence[Identity],
+    identities: Sequence[Unwrapper],
 ) -> tuple[TrustedHead, Blobs]:
     asked = {wanted.digest for wanted in request.layers}
     spool = stack.enter_context(Spool(asked))

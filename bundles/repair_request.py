@@ -74,10 +74,15 @@ def wanted(blobs: Iterable[tuple[str, int]]) -> tuple[Wanted, ...]:
     return tuple(sorted({Wanted(digest, size) for digest, size in blobs}))
 
 
-def of_layers(said: Statement, layers: Iterable[Content], site: str | None) -> RepairRequest:
-    """What asks for `layers` of the bundle whose statement is `said`."""
+def of_layers(
+    said: Statement,
+    layers: Iterable[Content],
+    documents: Iterable[tuple[str, int]] = (),
+) -> RepairRequest:
+    """What asks for `layers` and `documents` (digest, size) of the bundle whose statement is
+    `said`."""
     blobs = wanted((content.digest, content.layer.size) for content in layers)
-    return RepairRequest(said.name, said.version, said.root, (), blobs, site)
+    return RepairRequest(said.name, said.version, said.root, wanted(documents), blobs)
 
 
 def read(data: bytes, where: str) -> RepairRequest:

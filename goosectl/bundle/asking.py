@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,22 +22,22 @@ Request = Annotated[
 ]
 
 
-def site_id() -> str | None:
-    """The site's id, None where it has none or its profiles are broken: media are checked on
-    other machines too, and on bad days."""
-    try:
-        return site.site_id()
-    except GooseError:
-        return None
-
-
 def write(path: Path, request: RepairRequest) -> None:
-    """Puts `request` at `path` and says what to do with it."""
+    """Puts `request`, with the site's id in it, at `path` and says what to do with it."""
     from bundles.store import durable
 
-    durable.replace_file(path, request.encode())
+    durable.replace_file(path, replace(request, site=_site_id()).encode())
     count = len(request.documents) + len(request.layers)
     output.get().note(
         f"wrote {path}: it asks for {count} blobs of {request.name} {request.version};"
         " its builder answers it with `goosectl bundle repair`"
     )
+
+
+def _site_id() -> str | None:
+    """None where the site has none or its profiles are broken: media are checked on other machines
+    too, and on bad days."""
+    try:
+        return site.site_id()
+    except GooseError:
+        return None

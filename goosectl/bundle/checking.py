@@ -54,7 +54,7 @@ def verify(
             delivery.paths, authority, policy, out.progress(), identities, since.known(base), found
         )
         if request is not None and checked.faults:
-            asking.write(request, checked.request(asking.site_id()))
+            asking.write(request, checked.request())
         checked.raise_faults()
         return _checked(checked, found)
 

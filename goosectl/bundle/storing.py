@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +14,10 @@ from goosectl.bundle.options import Identities, Paths, app
 from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
-    from bundles.content import Content
     from bundles.delivery import Delivery
     from bundles.ingest import Imported
     from bundles.policy import Policy
-    from bundles.statement import Statement
+    from bundles.repair_request import RepairRequest
     from bundles.store.protocol import Refs
     from bundles.tally import Tally
     from goosed_daemon.state import State
@@ -50,16 +48,15 @@ def import_(
     from bundles.faults import raise_any
     from bundles.ingest import import_volumes
     from bundles.policy import RollbackRefused, check_overrides
-    from bundles.repair_request import of_layers
 
     out = output.get()
     overrides = check_overrides(allow or [])
     authority, store = site.trust_root(), site.store()
     identities = site.identities(identity)
 
-    def lacking(said: Statement, layers: Sequence[Content]) -> None:
+    def ask(needed: RepairRequest) -> None:
         if request is not None:
-            asking.write(request, of_layers(said, layers, asking.site_id()))
+            asking.write(request, needed)
 
     def take(delivery: Delivery) -> tuple[dict[str, object], str]:
         policy = site.policy(store, overrides)
@@ -69,7 +66,7 @@ def import_(
         if found.missing:
             out.note(f"{delivery.label}: not given: {found.absent}")
         done = import_volumes(
-            delivery.paths, store, authority, policy, out.progress(), identities, lacking
+            delivery.paths, store, authority, policy, out.progress(), identities, ask
         )
         if state is not None:
             _write_down(done, policy, state)

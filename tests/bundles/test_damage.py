@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,7 @@ def test_more_faults_than_a_person_reads_are_counted(media: Media) -> None:
 def test_the_request_asks_for_what_is_bad_and_no_more(media: Media) -> None:
     bad = [media.at("b/other"), media.at("big.iso.part-00002")]
     checked = media.checked(media.damaged(*(flip(entry.offset_data) for entry in bad)))
-    request = repair_request.read(checked.request("site-a").encode(), "it")
+    request = repair_request.read(replace(checked.request(), site="site-a").encode(), "it")
     assert (request.name, request.version, request.site) == ("base", "1.0.0", "site-a")
     assert request.root == checked.statement.root
     assert request.documents == ()
@@ -212,7 +213,7 @@ def refused(media: Media, *volumes: Path) -> tuple[GooseError, RepairRequest]:
             media.shop.root,
             Policy(NOW),
             SILENT,
-            lacking=lambda said, layers: asked.append(repair_request.of_layers(said, layers, None)),
+            ask=asked.append,
         )
     [request] = asked
     return caught.value, request
