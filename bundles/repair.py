@@ -17,8 +17,9 @@ from bundles.agefile import Unwrapper
 from bundles.content import Content
 from bundles.errors import GooseError
 from bundles.head import shares
-from bundles.ingest import find_volumes, open_volumes
+from bundles.ingest import open_volumes
 from bundles.layout import EMPTY_DIGEST
+from bundles.media import find_volumes
 from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.repair_request import RepairRequest
