@@ -22,6 +22,7 @@ class Run:
     """One run of one side."""
 
     seconds: float
+    cpu: float  # seconds, user and system, of the process and its children
     peak_memory: int  # bytes, of the largest process
     peak_disk: int  # bytes more than before, at the worst moment
     left_disk: int  # bytes more than before, at the end
@@ -61,7 +62,7 @@ def _run(side: Side, watch: Path) -> Run:
     sampler = threading.Thread(target=sample)
     sampler.start()
     start = time.perf_counter()
-    peak = 0
+    peak, cpu = 0, 0.0
     try:
         if callable(side.command):
             side.command()
@@ -73,7 +74,7 @@ def _run(side: Side, watch: Path) -> Run:
             errors = process.stderr.read()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-            peak = usage.ru_maxrss * 1024
+            peak, cpu = usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
             if process.returncode:
                 raise SystemExit(f"{side.name}: {errors.decode()}")
     finally:
@@ -81,7 +82,7 @@ def _run(side: Side, watch: Path) -> Run:
         done.set()
         sampler.join()
     end_free = _free(watch)
-    return Run(seconds, peak, start_free - min(lowest, end_free), start_free - end_free)
+    return Run(seconds, cpu, peak, start_free - min(lowest, end_free), start_free - end_free)
 
 
 def _free(path: Path) -> int:
@@ -99,6 +100,8 @@ def row(title: str, ours: Side, peer: Side, goal: str) -> str:
         f" ({min(ratios):.2f} to {max(ratios):.2f}) | {goal}"
         f" | {statistics.median(r.seconds for r in ours.runs):.2f}"
         f" / {statistics.median(r.seconds for r in peer.runs):.2f}"
+        f" | {statistics.median(r.cpu for r in ours.runs):.2f}"
+        f" / {statistics.median(r.cpu for r in peer.runs):.2f}"
         f" | {memory:.0f} | {max(0.0, extra):.0f} |"
     )
 
@@ -109,6 +112,7 @@ COLUMNS = (
     "ours / peer: median (min to max)",
     "goal",
     "seconds, ours / peer",
+    "CPU seconds, ours / peer",
     "our peak memory, MB",
     "our peak disk beyond the result, MB",
 )

@@ -19,39 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from inputs import GIB, GOOSECTL, copy_and_sync, make_input, random_file
 from measure import HEADER, Side, compare, row
-
-GIB = 1024**3
-TREE_BYTES = 1_200_000_000
-GOOSECTL = [str(Path(sys.executable).with_name("goosectl"))]
-
-
-def make_input(folder: Path) -> None:
-    """A tree as an operating system has it, and one large file that nothing compresses."""
-    tree, size = folder / "usr", 0
-    for base, folders, names in os.walk("/usr"):
-        folders.sort()
-        for name in sorted(names):
-            source = Path(base, name)
-            if size >= TREE_BYTES or source.is_symlink() or not os.access(source, os.R_OK):
-                continue
-            target = tree / source.relative_to("/usr")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-            size += target.stat().st_size
-    random_file(folder / "large.bin", GIB)
-
-
-def random_file(path: Path, size: int) -> None:
-    """`size` random bytes at `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        file.writelines(os.urandom(1 << 20) for _ in range(size >> 20))
-
-
-def copy_and_sync(source: Path, target: Path) -> list[str]:
-    """`cp -a` and a sync of what it wrote."""
-    return ["sh", "-c", 'cp -a "$1" "$2" && sync -f "$2"', "sh", str(source), str(target)]
+from sealed import against_age, against_restic
 
 
 class Bench:
@@ -109,36 +79,28 @@ class Bench:
         yield row("import of what is there", again, first, "small")
         self.fresh(copy, out, store)
 
-    def sealed(self) -> Iterator[str]:
-        """The same tree, encrypted on its way, against tar and the age program."""
-        age = shutil.which("age")
-        if not age:
-            print("sealed: needs age; `sudo make parts` installs it")
-            return
-        data, out, plain = self.folder / "in", self.folder / "sealed", self.folder / "plain"
-        store, peer_file = self.folder / "site" / "store", self.folder / "peer.tar.age"
-        if not data.exists():
-            make_input(data)
-        self.goosectl("key", "new-recipient", "site", "--out", str(self.folder))
-        public, secret = self.folder / "site.agepub", self.folder / "site.agekey"
-        pack = 'tar -C "$1" -cf - . | "$2" -R "$3" -o "$4" && sync -f "$4"'
-        unpack = 'mkdir "$4" && "$2" -d -i "$3" "$1" | tar -C "$4" -xf - && sync -f "$4"'
-        theirs = ["sh", "-c", pack, "sh", str(data), age, str(public), str(peer_file)]
-        for title, size in (("one volume", []), ("two volumes", ["--volume-size", "1250M"])):
-            recipe = self.prepare("tree", "  - tree: ./in\n    as: data\n")
-            build = [*GOOSECTL, "bundle", "build", str(recipe), "--quiet", *size]
-            build += ["--key", str(self.folder / "release"), "--out", str(out)]
-            ours = Side("bundle build --to", [*build, "--to", str(public)], lambda: self.fresh(out))
-            peer = Side("tar, age, sync", theirs, lambda: self.fresh(peer_file))
-            compare(ours, peer, self.rounds, self.folder)
-            yield row(f"build, sealed, {title}", ours, peer, "1")
-            load = [*GOOSECTL, "bundle", "import", str(out), "--quiet", "--identity", str(secret)]
-            back = ["sh", "-c", unpack, "sh", str(peer_file), age, str(secret), str(plain)]
-            ours = Side("bundle import --identity", load, lambda: self.fresh(store))
-            peer = Side("age -d, tar, sync", back, lambda: self.fresh(plain))
-            compare(ours, peer, self.rounds, self.folder)
-            yield row(f"import, sealed, {title}", ours, peer, "1")
-        self.fresh(data, out, plain, store)
+    def small(self) -> Iterator[str]:
+        """200,000 small files, where names cost more than bytes."""
+        data, copy, out = self.folder / "small", self.folder / "copy", self.folder / "out-small"
+        store = self.folder / "site" / "store"
+        for number in range(200_000):
+            folder = data / f"{number // 1000:03d}"
+            if number % 1000 == 0:
+                folder.mkdir(parents=True)
+            (folder / f"{number}.conf").write_bytes(b"%d\n" % number * 150)
+        recipe = self.prepare("small", "  - tree: ./small\n    as: small\n")
+        build = [*GOOSECTL, "bundle", "build", str(recipe), "--quiet"]
+        build += ["--key", str(self.folder / "release"), "--out", str(out)]
+        peer = Side("cp -a, sync", copy_and_sync(data, copy), lambda: self.fresh(copy))
+        ours = Side("goosectl bundle build", build, lambda: self.fresh(out))
+        compare(ours, peer, 1, self.folder)
+        yield row("build of 200,000 small files", ours, peer, "told")
+        peer = Side("cp -a, sync", copy_and_sync(data, copy), lambda: self.fresh(copy))
+        load = [*GOOSECTL, "bundle", "import", str(out), "--quiet"]
+        ours = Side("goosectl bundle import", load, lambda: self.fresh(store))
+        compare(ours, peer, 1, self.folder)
+        yield row("import of 200,000 small files", ours, peer, "told")
+        self.fresh(data, copy, out, store)
 
     def help(self) -> Iterator[str]:
         """The price of starting the command line."""
@@ -223,25 +185,29 @@ def running(command: list[str], port: int) -> Iterator[None]:
         process.wait()
 
 
+PARTS = {
+    "help": Bench.help,
+    "build": Bench.build_and_import,
+    "sealed": against_age,
+    "restic": against_restic,
+    "small": Bench.small,
+    "download": Bench.download,
+}
+
+
 def main() -> None:
     """Runs the benchmarks and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds of each pair")
     parser.add_argument("--folder", type=Path, help="where to work; needs 8 GB")
-    parser.add_argument("--only", action="append", choices=["build", "sealed", "help", "download"])
+    parser.add_argument("--only", action="append", choices=list(PARTS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="goose-bench-", dir=options.folder) as folder:
         bench = Bench(Path(folder), options.rounds)
-        parts = {
-            "help": bench.help,
-            "build": bench.build_and_import,
-            "sealed": bench.sealed,
-            "download": bench.download,
-        }
         print(HEADER, flush=True)
-        for name, part in parts.items():
+        for name, part in PARTS.items():
             if not options.only or name in options.only:
-                for line in part():
+                for line in part(bench):
                     print(line, flush=True)
 
 
