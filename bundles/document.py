@@ -85,6 +85,8 @@ class Document:
             found = spots.get(path)
             path = path[:-1]
         line, column = found or spots.get((), (0, 0))
+        if line and self.line + line > self.text.count("\n") + 1:
+            line, column = 0, 0  # nothing after a bare `---` stands in a line that is not there
         return self.line + line, column + 1
 
     def problem(

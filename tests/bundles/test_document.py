@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -261,6 +261,7 @@ def test_what_yaml_writes_is_read_back_as_it_was(value: Any) -> None:
         assert 1 <= column <= len(lines[line - 1]) + 1
 
 
+@example("---")
 @given(st.text() | st.text("ab:-[]{}'\"&*!#|>%?, \n\t\r\\\ufeff"))
 def test_no_text_makes_it_fail_but_with_its_own_error(text: str) -> None:
     wrong: tuple[document.Problem, ...] = ()
