@@ -10,6 +10,7 @@ import typer
 
 from bundles.errors import UsageError
 from goosectl import epoch, output, site, sizes
+from goosectl.bundle import manifest
 from goosectl.bundle import words as told
 from goosectl.bundle.options import RecipePath, app
 from goosectl.interruption import interruptible
@@ -83,8 +84,8 @@ def build(
 ) -> None:
     """Build a bundle and sign it.
 
-    Writes DIR/NAME-VERSION.KofN.goose.tar and the signed list of volumes beside it. The same
-    recipe, lock, inputs and goosectl give the same bytes.
+    Writes DIR/NAME-VERSION.KofN.goose.tar, the signed list of volumes beside it, and the courier's
+    sheet as a page and as text. The same recipe, lock, inputs and goosectl give the same bytes.
 
     With --since they hold only what is new, down to the changed bytes of large files: a delta,
     for sites that have imported that bundle. One of its volumes is enough to leave out whole
@@ -121,6 +122,7 @@ def build(
         base = bases.base(since) if since else None
         built = builder.build(planned, signers, out, progress, recipients, base)
     files = [*built.volumes, built.volume_list, *built.signatures]
+    files += manifest.write(built, planned, signers)
     report.result(
         {
             "bundle": built.statement.name,

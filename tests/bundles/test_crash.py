@@ -330,7 +330,7 @@ def test_a_build_killed_at_any_step(site: Site, subtests: pytest.Subtests) -> No
     whole = site.folder / "built"
     steps = steps_of(site.home, *command(whole))
     expected = listing(whole)
-    assert len(expected) == 8
+    assert len(expected) == 10
     for step in range(1, steps + 1):
         with subtests.test(step=step):
             out = site.folder / f"built-{step}"
