@@ -13,6 +13,7 @@ from goosectl import epoch, output, site, sizes
 from goosectl.bundle import manifest
 from goosectl.bundle import words as told
 from goosectl.bundle.options import RecipePath, app
+from goosectl.bundle.receipt import ReceiptSigners
 from goosectl.interruption import interruptible
 
 
@@ -78,20 +79,25 @@ def build(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Leave out what the site has of this bundle: its volumes, open; repeatable.",
+            help="Leave out what the site has: its receipt, or open volumes it was sent.",
         ),
     ] = None,
+    receipt_signer: ReceiptSigners = None,
 ) -> None:
     """Build a bundle and sign it.
 
     Writes DIR/NAME-VERSION.KofN.goose.tar, the signed list of volumes beside it, and the courier's
     sheet as a page and as text. The same recipe, lock, inputs and goosectl give the same bytes.
 
-    With --since they hold only what is new, down to the changed bytes of large files: a delta,
-    for sites that have imported that bundle. One of its volumes is enough to leave out whole
-    files; with all of them large files are compared too.
+    With --since they hold only what is new, down to the changed bytes of large files: a delta. A
+    site's receipt (`store receipt`) proves what it has; its key is pinned with --receipt-signer.
+    Volumes of an earlier bundle only promise it: one is enough to leave out whole files, with all
+    of them large files are compared too.
 
     Example: goosectl bundle build bundle.yaml --key release --out media --to site-a.agepub
+
+    Example: goosectl bundle build bundle.yaml --key release --out media --since site-a.json
+    --receipt-signer site-a=site-a.pub
     """
     from bundles import build as builder
     from bundles import lock as locks
@@ -110,6 +116,7 @@ def build(
     signers = [ask.signer(path) for path in key]
     draft = recipes.draft(loaded, pins, epoch.source_date())
     with interruptible(f"{out} holds nothing new", "run it again: it begins from the start"):
+        base = bases.base(since, receipt_signer, draft) if since else None
         artifacts = recipes.expand(loaded, recipe, pins, site.downloads(), progress)
         artifacts.append(sbom.expand(draft, artifacts, progress))
         artifacts.append(provenance.expand(loaded, digest, pins, draft, most, artifacts))
@@ -119,7 +126,6 @@ def build(
             [signature_length(signer.public, BUNDLE) for signer in signers],
             most,
         )
-        base = bases.base(since) if since else None
         built = builder.build(planned, signers, out, progress, recipients, base)
     files = [*built.volumes, built.volume_list, *built.signatures]
     files += manifest.write(built, planned, signers)

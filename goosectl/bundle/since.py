@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goosectl import site
+from goosectl.bundle import receipt
 
 if TYPE_CHECKING:
     from bundles.base import Base
     from bundles.check import Known
+    from bundles.statement import Statement
     from bundles.volumebase import BaseVolumes
 
 
-def base(paths: Sequence[Path]) -> Base:
-    """What the site has, by the volumes of the bundle that it was sent."""
+def base(paths: list[Path], signers: list[str] | None, draft: Statement) -> Base:
+    """What the site has: by its receipt, which one of `signers` must have signed, or by the
+    volumes of the bundle that it was sent."""
+    if found := receipt.only(paths):
+        return receipt.base(found, signers, draft)
     return volumes(paths).base()
 
 
