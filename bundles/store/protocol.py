@@ -180,7 +180,7 @@ class Maintenance(Protocol):
     ) -> None: ...
 
     def remove(self, digest: str) -> None:
-        """Removes a blob; one that is not here is gone already. Who has it open reads on."""
+        """Removes a blob; one that is not here is gone already. Who has its file open reads on."""
 
     def quarantine(self, digest: str) -> str:
         """Takes a damaged blob out of the store, so that the next import brings it again.
