@@ -271,6 +271,25 @@ def test_a_repair_of_an_older_version_leaves_the_newer_one_current(builder: Buil
     assert builder.store.refs().sequences == {"base": 2}
 
 
+def test_only_a_repair_leaves_another_version_current(builder: Builder) -> None:
+    """An old version that is here, brought again in full or as a delta, is a rollback."""
+    source = [artifact(builder.tree, "os")]
+    delta = builder.shop.build(
+        builder.shop.draft(version="1.5.0", sequence=2),
+        source,
+        base=builder.shop.since(*builder.volumes),
+        out="delta",
+    )
+    for volumes in (builder.volumes, delta, builder.built("2.0.0", 3)):
+        builder.take(*volumes)
+    for volumes in (builder.volumes, delta):
+        with pytest.raises(RollbackRefused):
+            builder.take(*volumes)
+    current = builder.store.refs().current("base")
+    assert current is not None
+    assert current.version == "2.0.0"
+
+
 def test_a_repair_is_no_way_back_to_a_version_that_is_not_here(builder: Builder) -> None:
     request = request_of(builder, [b"small\n"])
     built = builder.answer(request)

@@ -10,7 +10,10 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundles import keys, rotation, trust, trustchain
+from bundles import digest as digests
+from bundles import doctree, keys, layout, receipt, rotation, trust, trustchain
+from bundles.chunks import Chunk
+from bundles.layout import Descriptor, Layer
 from bundles.sshkey import PublicKey
 from bundles.sshsig import TRUST
 from bundles.trust import TrustRoot
@@ -56,6 +59,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b' "inputs": [{"url": "https://example.org/a", "digest": "sha256:' + b"0" * 64 + b'",'
         b' "size": 4}]}',
     )
+    yield "receipt", a_receipt()
     yield (
         "repair-request",
         b'{"documents":[],"format":1,"layers":[{"digest":"sha256:' + b"0" * 64 + b'","size":4}],'
@@ -68,6 +72,23 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b'"packs":[{"copies":[[3,5,0,1,8,0,0,0,7]],"digest":"sha256:' + b"0" * 64 + b'",'
         b'"layers":[0,2,1,1],"size":6}]}',
     )
+
+
+def a_receipt() -> bytes:
+    """A site's receipt: one bundle of one tree, whose file is cut in two."""
+    kind, size = layout.ARTIFACT_TYPES["tree"], 131072
+    texts = [Layer("a", 2 * size).encode(digests.PLACEHOLDER, digests.PLACEHOLDER)]
+    manifest = layout.encode_manifest(kind, "os", texts)
+    child = Descriptor(layout.MANIFEST_TYPE, kind, digests.of(manifest), len(manifest), "os")
+    root = layout.encode_index(layout.BUNDLE_TYPE, "vector", [child])
+    documents = {digests.of(data): data for data in (root, manifest)}
+    tree = doctree.read(digests.of(root), documents.__getitem__, "seed")
+    held = receipt.HeldBundle(
+        "vector", "1.0.0", 1, True, digests.PLACEHOLDER, digests.of(root), tree
+    )
+    chunks = [Chunk(bytes(32), 0, size), Chunk(bytes(32), size, size)]
+    layer = receipt.cut_layer(digests.PLACEHOLDER, chunks)
+    return receipt.Receipt("site-a", "2026-11-24T12:00:00Z", (held,), (layer,)).encode()
 
 
 def chain(first: TrustRoot, add: list[tuple[PublicKey, str]]) -> bytes:

@@ -20,6 +20,7 @@ from bundles import (
     keys,
     layout,
     lock,
+    receipt,
     recipe,
     repair_request,
     sshsig,
@@ -32,6 +33,7 @@ from bundles.errors import GooseError
 from bundles.head import read_head, shares
 from bundles.policy import Policy
 from bundles.progress import SILENT
+from bundles.receipt_trust import base_from_receipt
 from bundles.sshsig import Signature
 from bundles.trust import TrustedSigner
 from bundles.unpack import VolumeContent
@@ -154,6 +156,13 @@ def request(data: bytes) -> None:
     assert repair_request.read(data, "R").encode() == data
 
 
+def receipt_(data: bytes) -> None:
+    """A site's receipt."""
+    found = receipt.read(data, "R")
+    assert found.encode() == data
+    base_from_receipt(found, "vector")
+
+
 def trust_chain(data: bytes) -> None:
     """A chain of trust roots, and what would follow from it."""
     links = trustchain.read(data, "C")
@@ -179,6 +188,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "lock": lock_,
     "manifest": manifest,
     "public-key": public_key,
+    "receipt": receipt_,
     "recipe": recipe_,
     "repair-request": request,
     "signature": signature,
