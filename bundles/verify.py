@@ -29,6 +29,7 @@ from typing import Protocol
 
 from bundles import delta, layout, packs, patch, statement
 from bundles import digest as digests
+from bundles.base import BaseBundle
 from bundles.content import Content
 from bundles.delta import BadDelta, Delta
 from bundles.errors import GooseError
@@ -126,8 +127,10 @@ class TrustedHead:
     @property
     def repairs(self) -> bool:
         """Whether it is a delta of a bundle version against itself."""
-        bundles = self.delta.bundles if self.delta else ()
-        return any(bundle.root == self.statement.root for bundle in bundles)
+        said = self.statement
+        # The version too: another one may have the same root.
+        itself = BaseBundle(said.name, said.version, said.root)
+        return self.delta is not None and itself in self.delta.bundles
 
     def build_on(self, data: bytes) -> Delta:
         """Check 13, for the delta document that the statement names as its base."""
