@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from typing import Any
@@ -95,8 +96,10 @@ def test_an_upload_completed_by_a_lost_answer_is_done(wire: Wire) -> None:
     etag = multipart.send("x", upload, 1, b"data")
     multipart.complete("x", upload, {1: etag}, 4)
     multipart.complete("x", upload, {1: etag}, 4)
-    with pytest.raises(StoreError, match="could not be put together"):
-        multipart.complete("gone", upload, {1: etag}, 4)
+    wire.put("other", b"other bytes")
+    for key in ("gone", "other"):
+        with pytest.raises(StoreError, match="could not be put together"):
+            multipart.complete(key, upload, {1: etag}, 4)
 
 
 def test_a_part_with_another_etag_is_not_put_together(wire: Wire) -> None:
@@ -186,3 +189,25 @@ def test_no_more_is_listed_than_is_asked_about(
     assert all(present.size(digests.of(data)) == len(data) for data in blobs)
     assert listed.count("blobs/sha256/") == 1
     assert len(listed) == 17
+
+
+def test_a_long_read_takes_few_requests_and_a_short_one_little(
+    address: S3Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = noise("long", 64 * MIB)
+    (digest,) = put(S3Store(address), data)
+    asked: list[int] = []
+    stream = Wire.stream
+
+    def spy(self: Wire, key: str, start: int, count: int) -> Any:
+        asked.append(count)
+        return stream(self, key, start, count)
+
+    monkeypatch.setattr(Wire, "stream", spy)
+    with S3Store(address).open(digest) as file:
+        assert file.read(100) == data[:100]
+        assert sum(asked) <= MIB
+        file.seek(0)
+        asked.clear()
+        assert hashlib.sha256(file.read()).hexdigest() == digests.hex_of(digest)
+    assert len(asked) < 12

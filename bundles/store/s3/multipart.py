@@ -73,14 +73,16 @@ class Multipart:
         answer = self._wire.maybe(
             key, lambda: self._wire.send("POST", key, data, query={"uploadId": upload})
         )
-        if answer is not None and _local(_root(answer.data).tag) != "Error":
-            return
-        # No such upload: the answer to an earlier try may have been lost. An error may also come
-        # with status 200, when the server had begun to answer.
+        # Only the object itself tells. The answer to an earlier try may have been lost, so that now
+        # there is no such upload; and an error may come with status 200, when the server had begun
+        # to answer.
         found = self._wire.head(key)
         if found is None or found.size != size:
-            why = "it was aborted by someone else" if answer is None else _text(answer.data, "Code")
-            raise StoreError(f"{self._wire.address}: {key} could not be put together: {why}")
+            why = _text(answer.data, "Code") if answer else "someone else gave the upload up"
+            raise StoreError(
+                f"{self._wire.address}: {key} could not be put together"
+                f": {why or 'the object has another size'}"
+            )
 
     def abort(self, key: str, upload: str) -> None:
         """Gives up an upload and frees its space."""
