@@ -1,0 +1,86 @@
+"""`OSProfile`: what to install."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from goosed_daemon.infra import fields as f
+from goosed_daemon.infra.models.disk import Disk
+from goosed_daemon.infra.models.part import Kind
+from goosed_daemon.infra.models.user import User
+
+KICKSTART_RELEASES = ("rhel8", "rhel9", "rhel10")
+PRESEED_RELEASES = ("debian12", "debian13")
+
+
+class OSProfile(Kind):
+    """What to install: an installer, the content it is fed from, and what it is told."""
+
+    kind: Literal["OSProfile"] = Field(description="Always `OSProfile`.")
+    installer: Literal["kickstart", "preseed"] = Field(
+        description="`kickstart` for the RHEL family, `preseed` for the Debian family."
+    )
+    release: Literal["rhel8", "rhel9", "rhel10", "debian12", "debian13"] = Field(
+        description="The release; the rendered file is validated for it."
+    )
+    bundle: f.Name = Field(description="The imported bundle that holds the content below.")
+    kernel: f.ContentPath = Field(description="The installer's kernel, a path in the bundle.")
+    initrd: Annotated[tuple[f.ContentPath, ...], f.OneOrMore, f.AtLeastOne] = Field(
+        description="The installer's initial ramdisk, or several in order."
+    )
+    repo: f.ContentPath = Field(
+        description="The folder in the bundle to install from: an installation tree, or a mirror."
+    )
+    disk: Disk = Field(description="The disk that is erased and installed on.")
+    arguments: tuple[f.KernelArgument, ...] = Field(
+        (), description="Further kernel arguments of the installer."
+    )
+    system_arguments: tuple[f.KernelArgument, ...] = Field(
+        (), description="Further kernel arguments of the installed system."
+    )
+    packages: tuple[f.Package, ...] = Field(
+        (), description="Packages; kickstart also knows `@group`, `@^environment`, `-without`."
+    )
+    users: tuple[User, ...] = Field((), description="Accounts to create.")
+    selinux: Literal["enforcing", "permissive", "disabled"] = Field(
+        "enforcing", description="SELinux mode (kickstart)."
+    )
+    commands: tuple[f.Command, ...] = Field(
+        (), description="Shell commands run in the new system, last, as root; one line each."
+    )
+
+    @field_validator("release")
+    @classmethod
+    def _release_fits(cls, release: str, info: ValidationInfo) -> str:
+        installer = info.data.get("installer")
+        fitting = {"kickstart": KICKSTART_RELEASES, "preseed": PRESEED_RELEASES}
+        if installer is not None and release not in fitting[installer]:
+            raise ValueError(f"{release} is not installed by {installer}")
+        return release
+
+    @field_validator("packages")
+    @classmethod
+    def _packages_fit(cls, packages: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("installer") == "preseed":
+            for package in packages:
+                if not package[0].isalnum() or "*" in package:
+                    raise ValueError(f"{package!r} means nothing to preseed, only to kickstart")
+        return packages
+
+    @field_validator("users")
+    @classmethod
+    def _users_differ(cls, users: tuple[User, ...]) -> tuple[User, ...]:
+        names = [user.name for user in users]
+        for name in names:
+            if name == "root" or names.count(name) > 1:
+                raise ValueError(f"the user {name!r} is there already")
+        return users
+
+    @field_validator("selinux")
+    @classmethod
+    def _selinux_fits(cls, mode: str, info: ValidationInfo) -> str:
+        if info.data.get("installer") == "preseed":
+            raise ValueError("means nothing to preseed, only to kickstart")
+        return mode
