@@ -42,6 +42,7 @@ class PostgresState:
     """
 
     dialect = "postgres"
+    skip_locked = " for update skip locked"
 
     def __init__(self, dsn: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self._dsn = dsn

@@ -32,6 +32,9 @@ class State(Protocol):
     """
 
     dialect: str  # names the folder of its migrations
+    #: Ends a `select` of rows that are to be changed: rows that another transaction holds are
+    #: passed over, and those found are held until this one ends.
+    skip_locked: str
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A consistent view of what is committed."""

@@ -26,6 +26,7 @@ class SqliteState:
     """See `goosed_daemon.state.protocol.State`. The file is made at the first use."""
 
     dialect = "sqlite"
+    skip_locked = ""  # a transaction that writes is alone
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path

@@ -1,0 +1,125 @@
+"""Workflows in the state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from goosed_daemon.state.protocol import Row, State, Transaction
+from goosed_daemon.workflow.model import Fact, Position, Workflow
+
+_WORKFLOW = "id, mac, began_at, trace, machine, profile, installer"
+_POSITION = "state, step, since, attempt, deadline, reason, words"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A workflow without its facts, and where its machine is as of the last turn."""
+
+    workflow: Workflow
+    position: Position
+
+
+def load(transaction: Transaction, ids: Sequence[str]) -> dict[str, Workflow]:
+    """The workflows with these ids, with all their facts."""
+    if not ids:
+        return {}
+    which = ", ".join("?" * len(ids))
+    facts: dict[str, list[Fact]] = {}
+    for workflow, token, step, at, detail in transaction.execute(
+        f"select workflow, token, step, at, detail from facts where workflow in ({which})"
+        " order by at, step",
+        ids,
+    ):
+        facts.setdefault(workflow, []).append(Fact(step, at, token, json.loads(detail)))
+    rows = transaction.execute(f"select {_WORKFLOW} from workflows where id in ({which})", ids)
+    return {row[0]: _workflow(row, facts.get(row[0], ())) for row in rows}
+
+
+def save(
+    transaction: Transaction, workflow: Workflow, position: Position, facts: Iterable[Fact]
+) -> None:
+    """Keeps where a machine is, and `facts` that are new or earlier than known."""
+    for fact in facts:
+        transaction.execute(
+            "insert into facts (workflow, token, step, at, detail) values (?, ?, ?, ?, ?)"
+            " on conflict (workflow, token, step) do update"
+            " set at = excluded.at, detail = excluded.detail where excluded.at < facts.at",
+            (
+                workflow.id, fact.token, fact.step, fact.at,
+                json.dumps(dict(fact.detail), sort_keys=True),
+            ),
+        )  # fmt: skip
+    at = position
+    transaction.execute(
+        "update workflows set machine = ?, profile = ?, installer = ?, state = ?, step = ?,"
+        " since = ?, attempt = ?, deadline = ?, reason = ?, words = ? where id = ?",
+        (
+            workflow.machine, workflow.profile, workflow.installer, at.state, at.step, at.since,
+            at.attempt, at.deadline, at.reason, at.words, workflow.id,
+        ),
+    )  # fmt: skip
+
+
+def take(transaction: Transaction, state: State, limit: int) -> dict[str, list[tuple[int, Fact]]]:
+    """By workflow, what was observed of at most `limit` workflows that nobody else has in hand,
+    with the ids of the observations. They stay this transaction's until it ends."""
+    ids = [
+        row[0]
+        for row in transaction.execute(
+            "select id from workflows where id in (select workflow from observations"
+            f" order by id limit ?) order by id limit ?{state.skip_locked}",
+            (limit * 4, limit),
+        )
+    ]
+    found: dict[str, list[tuple[int, Fact]]] = {}
+    if ids:
+        which = ", ".join("?" * len(ids))
+        for number, workflow, token, step, at, detail in transaction.execute(
+            f"select id, workflow, token, step, at, detail from observations"
+            f" where workflow in ({which}) order by id",
+            ids,
+        ):
+            fact = Fact(step, at, token, json.loads(detail))
+            found.setdefault(workflow, []).append((number, fact))
+    return found
+
+
+def drop(transaction: Transaction, observations: Sequence[int]) -> None:
+    """Forgets observations that were taken up."""
+    which = ", ".join("?" * len(observations))
+    transaction.execute(f"delete from observations where id in ({which})", observations)
+
+
+def due(transaction: Transaction, state: State, now: datetime, limit: int) -> list[str]:
+    """At most `limit` workflows whose machine is overdue and that nobody else has in hand."""
+    rows = transaction.execute(
+        "select id from workflows where deadline is not null and deadline <= ? and current"
+        f" order by deadline limit ?{state.skip_locked}",
+        (now, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def current(state: State, mac: str) -> Workflow | None:
+    """The workflow of one machine, with its facts."""
+    with state.read() as transaction:
+        rows = transaction.execute("select id from workflows where mac = ? and current", (mac,))
+        return load(transaction, [rows[0][0]])[rows[0][0]] if rows else None
+
+
+def standings(state: State, *, limit: int = 10_000) -> list[Standing]:
+    """Where every machine with a workflow is, by MAC."""
+    with state.read() as transaction:
+        rows = transaction.execute(
+            f"select {_WORKFLOW}, {_POSITION} from workflows where current order by mac limit ?",
+            (limit,),
+        )
+    return [Standing(_workflow(row[:7], ()), Position(*row[7:])) for row in rows]
+
+
+def _workflow(row: Row, facts: Sequence[Fact]) -> Workflow:
+    number, mac, began_at, trace, machine, profile, installer = row
+    return Workflow(number, mac, began_at, trace, tuple(facts), machine, profile, installer)

@@ -1,0 +1,72 @@
+"""The steps of an installation, in each installer's order, and how long each may take.
+
+A step is named for what was seen last. A machine is in it until something further is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+ARMED = "armed"
+OFFERED = "offered"
+SCRIPT_SERVED = "script-served"
+FETCHED = "fetched"
+RENDERED = "rendered"
+INSTALLING = "installing"
+INSTALLED = "installed"
+FIRST_BOOT = "first-boot"
+ENROLLED = "enrolled"
+READY = "ready"
+
+#: What ends an attempt otherwise; `EXHAUSTED` and `CANCELLED` end the whole workflow.
+FAILED = "failed"
+CANCELLED = "cancelled"
+EXHAUSTED = "tries-exhausted"
+
+_LINUX = (
+    ARMED, OFFERED, SCRIPT_SERVED, FETCHED, RENDERED, INSTALLING, INSTALLED, FIRST_BOOT, ENROLLED,
+    READY,
+)  # fmt: skip
+ORDERS: Mapping[str, tuple[str, ...]] = {
+    "kickstart": _LINUX,
+    "preseed": _LINUX,
+    # WinPE reports that it began before it asks for its answers.
+    "unattend": (
+        ARMED, OFFERED, SCRIPT_SERVED, FETCHED, INSTALLING, RENDERED, INSTALLED, FIRST_BOOT,
+        ENROLLED, READY,
+    ),
+}  # fmt: skip
+STEPS = _LINUX
+
+#: What is waited for in each step, for people.
+AWAITED: Mapping[str, str] = {
+    ARMED: "to be switched on and to ask for its boot script",
+    OFFERED: "for its boot script to arrive",
+    SCRIPT_SERVED: "for its kernel and initial ramdisk to be fetched",
+    FETCHED: "for the installer to start and to fetch its answers",
+    RENDERED: "for the installer to report that it began",
+    INSTALLING: "for the installer to report that it is done",
+    INSTALLED: "to boot the installed system",
+    FIRST_BOOT: "for its agent to enrol",
+    ENROLLED: "for the first heartbeat of its agent",
+    READY: "for nothing: it is ready",
+}
+
+#: How long a machine may be in a step before that counts as a failure. An armed machine waits for
+#: whoever switches it on, which may be next week.
+TIMEOUTS: Mapping[str, timedelta] = {
+    OFFERED: timedelta(minutes=5),
+    SCRIPT_SERVED: timedelta(minutes=15),
+    FETCHED: timedelta(minutes=15),
+    RENDERED: timedelta(minutes=15),
+    INSTALLING: timedelta(hours=2),
+    INSTALLED: timedelta(minutes=30),
+    FIRST_BOOT: timedelta(minutes=30),
+    ENROLLED: timedelta(minutes=15),
+}
+
+
+def order(installer: str) -> tuple[str, ...]:
+    """The steps of an installer; those of Linux where it is not known yet."""
+    return ORDERS.get(installer, _LINUX)
