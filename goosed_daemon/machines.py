@@ -6,11 +6,14 @@ its install's own report, or an operator, disarms it. So no machine reinstalls i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID, uuid4
 
-from goosed_daemon import audit
+from goosed_daemon import audit, workflow
 from goosed_daemon.state.protocol import State, Transaction
+from goosed_daemon.workflow import steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +29,34 @@ class Arming:
 
 
 MAX_REPORTS = 20  # audit events of one install
+_STEPS = {
+    "started": steps.INSTALLING,
+    "failed": steps.FAILED,
+    "installed": steps.INSTALLED,
+}
 _COLUMNS = "mac, armed, tries_left, changed_at, changed_by, reason"
 
 
-def arm(state: State, mac: str, tries: int, now: datetime, actor: str) -> None:
+def arm(
+    state: State,
+    mac: str,
+    tries: int,
+    now: datetime,
+    actor: str,
+    new_id: Callable[[], UUID] = uuid4,
+) -> None:
     """Lets the machine install itself; it may be given `tries` boot tokens."""
-    _change(state, mac, True, tries, now, actor, "armed")
+    with state.write(lock=mac) as transaction:
+        _set(transaction, mac, True, tries, now, actor, "armed")
+        workflow.begin(transaction, mac, now, new_id())
 
 
 def disarm(state: State, mac: str, now: datetime, actor: str, reason: str = "disarmed") -> None:
     """Ends the machine's leave to install itself, and its token if one is waiting."""
-    _change(state, mac, False, 0, now, actor, reason)
+    with state.write(lock=mac) as transaction:
+        _set(transaction, mac, False, 0, now, actor, reason)
+        words = {"words": f"{reason} by {actor}", "reason": reason}
+        workflow.observe(transaction, mac, steps.CANCELLED, now, detail=words)
 
 
 def report(state: State, mac: str, step: str, now: datetime, actor: str, token: str) -> None:
@@ -49,6 +69,7 @@ def report(state: State, mac: str, step: str, now: datetime, actor: str, token: 
         )
         if count < MAX_REPORTS:
             audit.record(transaction, now, f"install-{step}", actor, mac=mac, token=token)
+            workflow.observe(transaction, mac, _STEPS[step], now, token)
         before = arming(transaction, mac)
         if step == "installed" and before is not None and before.armed:
             _set(transaction, mac, False, 0, now, actor, "installed")
@@ -80,13 +101,6 @@ def take_try(transaction: Transaction, mac: str) -> int:
         (mac,),
     )
     return int(rows[0][0])
-
-
-def _change(
-    state: State, mac: str, armed: bool, tries: int, now: datetime, actor: str, reason: str
-) -> None:
-    with state.write(lock=mac) as transaction:
-        _set(transaction, mac, armed, tries, now, actor, reason)
 
 
 def _set(

@@ -8,12 +8,12 @@ ask twice) while only its SHA-256 is stored.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from goosed_daemon import audit, machines, token_key
+from goosed_daemon import audit, machines, token_key, workflow
 from goosed_daemon.errors import (
     DaemonError,
     MachineNotArmed,
@@ -26,6 +26,7 @@ from goosed_daemon.errors import (
 from goosed_daemon.state.protocol import State, Transaction
 from goosed_daemon.token_key import TokenKey
 from goosed_daemon.token_rows import COLUMNS, Token, newest
+from goosed_daemon.workflow import steps
 
 MAX_REFUSAL_EVENTS = 10  # audit events per token; further refusals are only counted
 
@@ -54,8 +55,11 @@ class Tokens:
         self._ttl = ttl
         self._new_id = new_id
 
-    def offer(self, mac: str, now: datetime, address: str) -> Offer:
+    def offer(
+        self, mac: str, now: datetime, address: str, names: Mapping[str, str] | None = None
+    ) -> Offer:
         """The machine's waiting token again, or a new one when it is armed and has tries left.
+        `names` are the machine's, its profile's and its installer's, for its workflow.
 
         Raises `MachineNotArmed` or `TriesExhausted`.
         """
@@ -65,9 +69,18 @@ class Tokens:
         with self._state.write(lock=mac) as transaction:
             if found := self._waiting(transaction, mac, now):
                 return found  # of another request that was first
-            _tries_left(transaction, mac)
-            left = machines.take_try(transaction, mac)
-            return self._issue(transaction, mac, now, self._ttl, address, tries_left=left)
+            try:
+                _tries_left(transaction, mac)
+            except TriesExhausted as refusal:
+                words = {"words": refusal.message}
+                workflow.observe(transaction, mac, steps.EXHAUSTED, now, detail=words)
+                exhausted = refusal  # raised once that is kept
+            else:
+                left = machines.take_try(transaction, mac)
+                return self._issue(
+                    transaction, mac, now, self._ttl, address, names, tries_left=left
+                )
+        raise exhausted
 
     def foresee(self, mac: str, now: datetime) -> tuple[int, Token | None]:
         """What `offer` would find: the tries left, and the token that waits. Changes nothing, and
@@ -81,7 +94,10 @@ class Tokens:
         """A new token by an operator's word: the machine need not be armed, and no try is
         counted. A token that was waiting is ended, since a machine has at most one."""
         with self._state.write(lock=mac) as transaction:
-            return self._issue(transaction, mac, now, ttl, actor)
+            arming = machines.arming(transaction, mac)
+            if arming is None or not arming.armed:
+                workflow.begin(transaction, mac, now, self._new_id())
+            return self._issue(transaction, mac, now, ttl, actor, None)
 
     def sample(self, mac: str, now: datetime) -> Offer:
         """An offer of the form of any other, for trying out what is made of one. It is no token:
@@ -122,6 +138,7 @@ class Tokens:
                     transaction, now, "token-claimed", address,
                     mac=token.mac, token=token.id, issued_to=token.issued_to,
                 )  # fmt: skip
+                workflow.observe(transaction, token.mac, steps.RENDERED, now, token.id)
                 return token
             found = self._find(transaction, secret)
             refusal = judge(found, now) or TokenUnknown(_UNKNOWN)
@@ -185,6 +202,7 @@ class Tokens:
         now: datetime,
         ttl: timedelta,
         actor: str,
+        names: Mapping[str, str] | None,
         **detail: object,
     ) -> Offer:
         machines.end_open(transaction, mac, "superseded", now, actor)
@@ -199,6 +217,7 @@ class Tokens:
             transaction, now, "token-issued", actor,
             mac=mac, token=token_id, expires_at=(now + ttl).isoformat(), **detail,
         )  # fmt: skip
+        workflow.observe(transaction, mac, steps.OFFERED, now, token_id, names)
         return Offer(Token(*rows[0]), secret, True)
 
     def _find(self, transaction: Transaction, secret: str) -> Token | None:

@@ -78,7 +78,11 @@ class Boot:
         machine = boot.recognise(infra, given, uuid, serial)
         await self._check(infra, machine, base)
         offer = await deps.in_state(
-            deps.tokens.offer, machine.mac[0], deps.clock(), address(request)
+            deps.tokens.offer,
+            machine.mac[0],
+            deps.clock(),
+            address(request),
+            _names(infra, machine),
         )
         deps.telemetry.count(TOKENS, "issued" if offer.new else "offered", "")
         return ipxe.install(
@@ -115,3 +119,9 @@ class Boot:
             return (await self._current.infra()).site.url
         except GooseError:
             return None  # the machine's own script will say what is wrong
+
+
+def _names(infra: Infra, machine: Machine) -> dict[str, str]:
+    """What the machine's workflow tells of it."""
+    installer = infra.profile(machine.profile).installer
+    return {"machine": machine.name, "profile": machine.profile, "installer": installer}

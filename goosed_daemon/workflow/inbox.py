@@ -17,22 +17,18 @@ def begin(
     mac: str,
     now: datetime,
     new_id: UUID,
-    trace: str,
-    names: Mapping[str, str] | None = None,
 ) -> None:
     """Begins a machine's workflow, in the transaction that arms it; the one before is over.
 
-    `names` are the machine's, its profile's and its installer's, as far as they are known. The
-    caller holds the lock of the MAC.
+    `new_id` is random; the trace of the workflow has its digits. The caller holds the lock of the
+    MAC.
     """
-    told = names or {}
     transaction.execute("update workflows set current = false where mac = ? and current", (mac,))
     transaction.execute(
         "insert into workflows (id, mac, machine, profile, installer, current, state, step,"
         " attempt, since, began_at, trace) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            str(new_id), mac, told.get("machine", ""), told.get("profile", ""),
-            told.get("installer", ""), True, RUNNING, s.ARMED, 0, now, now, trace,
+            str(new_id), mac, "", "", "", True, RUNNING, s.ARMED, 0, now, now, new_id.hex,
         ),
     )  # fmt: skip
 
@@ -46,9 +42,9 @@ def observe(
     detail: Mapping[str, str] | None = None,
 ) -> None:
     """Notes that a machine was seen at `step`. Costs one insert, and nothing where the machine has
-    no workflow."""
+    no workflow or is ready, which is the end of one."""
     transaction.execute(
         "insert into observations (workflow, token, step, at, detail)"
-        " select id, ?, ?, ?, ? from workflows where mac = ? and current",
+        " select id, ?, ?, ?, ? from workflows where mac = ? and current and state <> 'ready'",
         (token, step, at, json.dumps(dict(detail or {}), sort_keys=True), mac),
     )

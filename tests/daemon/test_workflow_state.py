@@ -25,7 +25,7 @@ def after(minutes: float) -> datetime:
 
 def arm(state: State, mac: str = MAC, number: int = 1) -> None:
     with state.write(lock=mac) as transaction:
-        begin(transaction, mac, NOW, UUID(int=number), f"{number:032x}")
+        begin(transaction, mac, NOW, UUID(int=number))
 
 
 def see(state: State, step: str, minutes: float, mac: str = MAC, boot: str = "t1") -> None:
