@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bundles.document import Document, Problem, nearest
+from bundles.document import Problem, nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -15,8 +15,21 @@ if TYPE_CHECKING:
 _UNKNOWN = "extra_forbidden"
 
 
+class Written(Protocol):
+    """A document, or what stands in for one: a value whose parts have places."""
+
+    @property
+    def value(self) -> Any:
+        """What it says."""
+
+    def problem(
+        self, path: Place, message: str, suggestion: str | None = None, *, key: bool = False
+    ) -> Problem:
+        """A problem of the part at `path`."""
+
+
 def problems(
-    document: Document, model: type[BaseModel], error: ValidationError
+    document: Written, model: type[BaseModel], error: ValidationError
 ) -> Iterator[Problem]:
     """All of `error`, each at the value, key or mapping of `document` that it is about."""
     schema: dict[str, Any] | None = None

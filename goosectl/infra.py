@@ -69,7 +69,7 @@ def list_(folder: FolderOption = None) -> None:
             "name": machine.name,
             "mac": machine.mac[0],
             "profile": machine.profile,
-            "release": infra.profile(machine.profile).release,
+            "release": infra.profile_of(machine).release,
             "labels": dict(machine.labels) if out.as_json else _words(machine.labels),
             "place": str(infra.places["Machine", machine.name]),
         }
@@ -88,7 +88,7 @@ def show(machine: Name, folder: FolderOption = None) -> None:
 
     infra = _load(folder)
     found = _machine(infra, machine)
-    profile = infra.profile(found.profile)
+    profile = infra.profile_of(found)
     value = {
         "machine": _dump(found),
         "profile": _dump(profile),

@@ -44,7 +44,7 @@ def issue(
         offer = tokens.issue(address, operator.now(), span, operator.actor())
     base = settings.public_url or (infra.site.url if infra is not None else None) or settings.url()
     machine = infra.machine(name) if infra is not None and name is not None else None
-    installer = infra.profile(machine.profile).installer if infra and machine else "kickstart"
+    installer = infra.profile_of(machine).installer if infra and machine else "kickstart"
     url = f"{base}/v1/render/{installer}?token={offer.secret}"
     out = output.get()
     out.result(

@@ -55,12 +55,12 @@ def context(
 
     Raises `ArtifactMissing`.
     """
-    profile = infra.profile(machine.profile)
+    profile = infra.profile_of(machine)
     ref = catalog.ref(profile.bundle, None)
     if ref is None:
         raise _missing_bundle(profile)
     return BootContext(
-        site=infra.site,
+        site=infra.site_of(machine),
         profile=profile,
         machine=machine,
         base_url=base_url,

@@ -59,7 +59,7 @@ def simulate(
     machine: Machine | None = None
     try:
         machine = boot.recognise(infra, mac, uuid, serial)
-        profile = infra.profile(machine.profile)
+        profile = infra.profile_of(machine)
         boot.check_content(catalog, profile)
         offer = tokens.sample(machine.mac[0], now)
         context = boot.context(infra, catalog, machine, base_url, offer, SECRET)

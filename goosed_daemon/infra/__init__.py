@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from goosed_daemon.infra.load import Infra, load
+from goosed_daemon.infra.known import Infra
+from goosed_daemon.infra.load import load
 from goosed_daemon.infra.watch import Profiles
 
 __all__ = ["Infra", "Profiles", "load"]

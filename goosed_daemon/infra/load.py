@@ -4,62 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from bundles import document
 from bundles.document import Document, InvalidDocument, Problem
-from goosed_daemon.infra.models import KINDS, Machine, OSProfile, Site
+from goosed_daemon.infra.inherit import Merged
+from goosed_daemon.infra.known import Infra, Place
+from goosed_daemon.infra.models import KINDS, Group, Machine, OSProfile, Site
+from goosed_daemon.infra.whole import Wholes, typed
 
-_Kind = Site | OSProfile | Machine
-_Named = TypeVar("_Named", OSProfile, Machine)
+__all__ = ["Infra", "Place", "files", "load"]
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a profile was written."""
-
-    document: Document
-
-    def __str__(self) -> str:
-        line, _ = self.document.position(("name",))
-        return f"{self.document.source}:{line}"
-
-
-@dataclass(frozen=True, slots=True)
-class Infra:
-    """All profiles of a site, consistent with each other. Look-ups take constant time."""
-
-    site: Site
-    profiles: Mapping[str, OSProfile]
-    machines: Mapping[str, Machine]
-    places: Mapping[tuple[str, str], Place]  # by kind and name
-    _by_mac: Mapping[str, Machine]
-    _by_uuid: Mapping[str, Machine]
-    _by_serial: Mapping[str, Machine]
-
-    def profile(self, name: str) -> OSProfile:
-        """The profile `name`; every machine's exists. Raises KeyError."""
-        return self.profiles[name]
-
-    def machine(self, name: str) -> Machine | None:
-        """The machine `name`."""
-        return self.machines.get(name)
-
-    def machine_by_mac(self, mac: str) -> Machine | None:
-        """The machine with this MAC, in the spelling of `mac.normalise`."""
-        return self._by_mac.get(mac)
-
-    def machine_by_uuid(self, uuid: str) -> Machine | None:
-        """The machine with this UUID, in lower case."""
-        return self._by_uuid.get(uuid)
-
-    def machine_by_serial(self, serial: str) -> Machine | None:
-        """The machine with this serial number."""
-        return self._by_serial.get(serial)
+_NO_PROFILE = "name an OSProfile here, or in a group that selects this machine"
+_Named = TypeVar("_Named", OSProfile, Group)
+_Kind = Site | OSProfile | Group
 
 
 def files(folder: Path, unreadable: Callable[[OSError], None] = lambda error: None) -> list[Path]:
@@ -96,11 +57,16 @@ def _read(path: Path) -> list[Document]:
     return document.read(path)
 
 
+def _name(item: Document) -> object:
+    return item.value.get("name") if isinstance(item.value, dict) else None
+
+
 class _Loader:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.kept: list[tuple[_Kind, Document]] = []
-        self.broken: set[object] = set()  # names of documents with problems of their own
+        self.machines: list[Document] = []  # typed last, with what they inherit
+        self.broken: set[tuple[str, object]] = set()  # kind and name of those with problems
 
     def file(self, path: Path) -> None:
         try:
@@ -124,24 +90,25 @@ class _Loader:
             return  # `---` with nothing after it
         kind = item.value.get("kind") if isinstance(item.value, dict) else None
         model = KINDS.get(kind) if isinstance(kind, str) else None
-        if model is None:
+        if model is None or not isinstance(kind, str):
             known = ", ".join(KINDS)
             if isinstance(kind, str):
                 hint = document.nearest(kind, list(KINDS)) or f"known: {known}"
                 self.problems.append(item.problem(("kind",), f"no such kind {kind!r}", hint))
             else:
                 self.problems.append(item.problem((), f"has no kind; known: {known}"))
-            return
-        try:
-            self.kept.append((document.validate(item, model), item))
-        except InvalidDocument as error:
-            self.problems += error.problems
-            self.broken.add(item.value.get("name") if isinstance(item.value, dict) else None)
+        elif issubclass(model, Machine):
+            self.machines.append(item)
+        else:
+            try:
+                self.kept.append((document.validate(item, model), item))
+            except InvalidDocument as error:
+                self.problems += error.problems
+                self.broken.add((kind, _name(item)))
 
     def infra(self, folder: Path) -> Infra:
         sites = [(kept, item) for kept, item in self.kept if isinstance(kept, Site)]
-        profiles = self.unique(OSProfile)
-        machines = self.unique(Machine)
+        profiles, groups = self.unique(OSProfile), self.unique(Group)
         if not sites and not self.problems:
             self.problems.append(
                 Problem(str(folder), 1, 1, "", "no Site: one document of kind Site is needed")
@@ -149,26 +116,80 @@ class _Loader:
         for _, extra in sites[1:]:
             where = Place(sites[0][1])
             self.problems.append(extra.problem(("kind",), f"a second Site; the first is {where}"))
-        names = list(profiles)
-        for machine, item in machines.values():
-            if machine.profile not in profiles and machine.profile not in self.broken:
-                hint = document.nearest(machine.profile, names)
-                message = f"there is no OSProfile {machine.profile!r}"
-                self.problems.append(item.problem(("profile",), message, hint))
-        by_mac = self.index("mac", lambda m: m.mac)
-        by_uuid = self.index("uuid", lambda m: (m.uuid,) if m.uuid else ())
-        by_serial = self.index("serial", lambda m: (m.serial,) if m.serial else ())
+        for group, item in groups.values():
+            self.known_profile(group.profile, item, profiles)
+        whole = Wholes(groups.values(), sites[0][1] if sites else None)
+        machines, index = self.whole_machines(whole, profiles)
         if self.problems:
-            raise InvalidDocument(self.problems)
+            raise InvalidDocument(dict.fromkeys(self.problems))
+        places: dict[tuple[str, str], Place]
+        places = {(kept.kind, kept.name): Place(item) for kept, item in self.kept}
+        places |= {("Machine", name): Place(item) for name, (_, item) in machines.items()}
         return Infra(
             sites[0][0],
             MappingProxyType({name: profile for name, (profile, _) in profiles.items()}),
             MappingProxyType({name: machine for name, (machine, _) in machines.items()}),
-            MappingProxyType({(kept.kind, kept.name): Place(item) for kept, item in self.kept}),
-            by_mac,
-            by_uuid,
-            by_serial,
+            MappingProxyType(places),
+            index["mac"],
+            index["uuid"],
+            index["serial"],
+            MappingProxyType({name: group for name, (group, _) in groups.items()}),
+            MappingProxyType(whole.groups_of),
+            MappingProxyType(whole.profile_of),
         )
+
+    def whole_machines(
+        self, whole: Wholes, profiles: dict[str, tuple[OSProfile, Document]]
+    ) -> tuple[dict[str, tuple[Machine, Document]], dict[str, dict[str, Machine]]]:
+        """The machines with what they inherit: by name, and by each of what identifies them."""
+        found: dict[str, tuple[Machine, Document]] = {}
+        everyone: list[tuple[Machine, Document]] = []  # of a name that is there twice, too
+        for item in self.machines:
+            merged = whole.merged(item)
+            machine, problems = typed(merged, Machine)
+            profile = self.profile_of(merged, profiles, problems)
+            if machine is not None:
+                everyone.append((machine, item))
+            if machine is not None and machine.name in found:
+                where = Place(found[machine.name][1])
+                message = f"Machine {machine.name!r} exists already, at {where}"
+                problems.append(item.problem(("name",), message))
+            elif machine is not None:
+                found[machine.name] = machine, item
+                whole.take(machine, item)
+                if profile is not None:
+                    problems += whole.add(machine, item, *profile)
+            self.problems += problems
+        return found, {name: self.index(everyone, name) for name in ("mac", "uuid", "serial")}
+
+    def profile_of(
+        self,
+        merged: Merged,
+        profiles: dict[str, tuple[OSProfile, Document]],
+        problems: list[Problem],
+    ) -> tuple[OSProfile, Document] | None:
+        """A machine's profile. That it has none is a problem, unless a group may have been to give
+        it one that cannot be read."""
+        name = merged.value.get("profile")
+        if name is None and not any(kind == "Group" for kind, _ in self.broken):
+            problems.append(merged.problem(("profile",), "is missing", _NO_PROFILE))
+        if not isinstance(name, str):
+            return None
+        self.known_profile(name, merged, profiles)
+        return profiles.get(name)
+
+    def known_profile(
+        self,
+        name: str | None,
+        item: Document | Merged,
+        profiles: dict[str, tuple[OSProfile, Document]],
+    ) -> None:
+        """Whether there is a profile of this name; one with a mistake is not missing as well."""
+        if name is None or name in profiles or ("OSProfile", name) in self.broken:
+            return
+        hint = document.nearest(name, list(profiles))
+        message = f"there is no OSProfile {name!r}"
+        self.problems.append(item.problem(("profile",), message, hint))
 
     def unique(self, model: type[_Named]) -> dict[str, tuple[_Named, Document]]:
         """The documents of one kind by name; the same name twice is a problem."""
@@ -183,13 +204,12 @@ class _Loader:
             found.setdefault(kept.name, (kept, item))
         return found
 
-    def index(self, field: str, values: Callable[[Machine], Iterable[str]]) -> dict[str, Machine]:
+    def index(self, machines: list[tuple[Machine, Document]], field: str) -> dict[str, Machine]:
         """Machines by what identifies them; the same value twice is a problem."""
         found: dict[str, tuple[Machine, Document]] = {}
-        for machine, item in self.kept:
-            if not isinstance(machine, Machine):
-                continue
-            for number, value in enumerate(values(machine)):
+        for machine, item in machines:
+            values = getattr(machine, field)
+            for number, value in enumerate((values,) if isinstance(values, str) else values or ()):
                 if value in found:
                     other, place = found[value]
                     message = f"{value} is also machine {other.name!r}, at {Place(place)}"

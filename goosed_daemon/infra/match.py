@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from goosed_daemon.infra.load import Infra
+from goosed_daemon.infra.known import Infra
 from goosed_daemon.infra.models import Machine
 
 _WORDS = {"mac": "MAC", "uuid": "UUID", "serial": "serial number"}

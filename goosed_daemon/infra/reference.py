@@ -8,9 +8,32 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from goosed_daemon.infra.models import Disk, Machine, Network, OSProfile, Site, User
+from goosed_daemon.infra.models import (
+    MERGE,
+    Disk,
+    Group,
+    Inherited,
+    Machine,
+    Network,
+    OSProfile,
+    Requirement,
+    Selector,
+    Site,
+    User,
+)
 
-TABLES: tuple[type[BaseModel], ...] = (Site, OSProfile, Disk, User, Machine, Network)
+TABLES: tuple[type[BaseModel], ...] = (
+    Site,
+    OSProfile,
+    Disk,
+    User,
+    Group,
+    Selector,
+    Requirement,
+    Machine,
+    Network,
+    Inherited,
+)
 _TABLE = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
@@ -27,12 +50,27 @@ def renewed(page: str) -> str:
 
 
 def table(model: type[BaseModel]) -> str:
-    """The fields of one model as a Markdown table."""
+    """The fields of one model as a Markdown table; what groups and machines share has its own."""
+    if model is Inherited:
+        return _merging()
     rows = ["| field | default | what |", "|---|---|---|"]
-    for field in model.model_fields.values():
-        what = (field.description or "").replace("|", "\\|")
-        rows.append(f"| `{field.alias}` | {_default(field)} | {what} |")
+    for name, field in model.model_fields.items():
+        if not (issubclass(model, Inherited) and name in Inherited.model_fields):
+            rows.append(f"| `{field.alias}` | {_default(field)} | {_what(field)} |")
     return "\n".join(rows) + "\n"
+
+
+def _merging() -> str:
+    rows = ["| field | given more than once | what |", "|---|---|---|"]
+    rows += [
+        f"| `{field.alias}` | {MERGE[field.alias or ''].value} | {_what(field)} |"
+        for field in (*Inherited.model_fields.values(), Group.model_fields["network"])
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _what(field: FieldInfo) -> str:
+    return (field.description or "").replace("|", "\\|")
 
 
 def _default(field: FieldInfo) -> str:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from bundles.errors import GooseError
-from goosed_daemon.infra.load import Infra
+from goosed_daemon.infra.known import Infra
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.render import ipxe, kickstart, preseed
 from goosed_daemon.render.context import BootContext
@@ -57,10 +57,10 @@ class RefusedByRelease(GooseError):
 
 def placeholder(infra: Infra, machine: Machine) -> BootContext:
     """What `machine` is rendered from when nobody is booting."""
-    profile = infra.profile(machine.profile)
+    profile = infra.profile_of(machine)
     base = infra.site.url or f"http://{PLACEHOLDER}"
     artifacts = f"{base}/v1/artifacts/{profile.bundle}"
-    return BootContext(infra.site, profile, machine, base, artifacts, "current", _TOKEN)
+    return BootContext(infra.site_of(machine), profile, machine, base, artifacts, "current", _TOKEN)
 
 
 def rendered(boot: BootContext) -> str:

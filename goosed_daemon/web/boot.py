@@ -94,7 +94,7 @@ class Boot:
         all, so that no token is wasted; later calls cost two comparisons."""
         refs = await self._deps.look(self._deps.catalog.store.refs_token)
         for key, look in (
-            (("profile", machine.profile), self._content_of),
+            (("profile", infra.profile_of(machine).name), self._content_of),
             (("machine", machine.name), self._script_of),
         ):
             known = self._checked.get(key)
@@ -103,7 +103,7 @@ class Boot:
                 self._checked[key] = infra, refs
 
     async def _content_of(self, infra: Infra, machine: Machine, base: str) -> None:
-        profile = infra.profile(machine.profile)
+        profile = infra.profile_of(machine)
         await self._deps.in_store(boot.check_content, self._deps.catalog, profile)
 
     async def _script_of(self, infra: Infra, machine: Machine, base: str) -> None:

@@ -74,7 +74,7 @@ class Render:
         machine = infra.machine_by_mac(token.mac)
         if machine is None:
             raise MachineUnknown(f"no Machine document has the MAC {token.mac} any more")
-        wanted = infra.profile(machine.profile).installer
+        wanted = infra.profile_of(machine).installer
         if installer != wanted:
             raise WrongInstaller(
                 f"machine {machine.name} is installed by {wanted}, not {installer}",

@@ -69,8 +69,9 @@ def test_validate_lists_every_mistake_at_once(
     more.write_text(MACHINE_YAML.replace("profile", "profle") + "hostname: a b\n")
     code, out, err = run(capsys, "validate")
     assert (code, out) == (1, "")
+    hint = "name an OSProfile here, or in a group that selects this machine"
     assert err.splitlines()[:3] == [
-        f"error: {more}:1:1: profile: is missing",
+        f"error: {more}:1:1: profile: is missing ({hint})",
         f"{more}:5:1: profle: no such field (did you mean profile?)",
         f"{more}:6:11: hostname: 'a b' is not a host name",
     ]

@@ -120,7 +120,7 @@ def test_mistake_in_a_machine(tmp_path: Path, line: str, problem: str) -> None:
         ),
         (("name: rhel9", "name: RHEL 9"), "3:7: name: 'RHEL 9' is not a name"),
         (("kind: OSProfile", "kind: OsProfile"), "2:7: kind: no such kind 'OsProfile' (did you"),
-        (("kind: OSProfile\n", ""), "1:1: has no kind; known: Site, OSProfile, Machine"),
+        (("kind: OSProfile\n", ""), "1:1: has no kind; known: Site, OSProfile, Group, Machine"),
         (("goose/v1", "goose/v2"), "1:13: apiVersion: 'goose/v2' is not one of 'goose/v1'"),
     ],
 )

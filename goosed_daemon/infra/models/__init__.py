@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from goosed_daemon.infra.models.disk import Disk
+from goosed_daemon.infra.models.group import Group, NetworkDefaults
+from goosed_daemon.infra.models.inherited import MERGE, OF_PROFILE, OF_SITE, Inherited, Merge
 from goosed_daemon.infra.models.machine import Machine
 from goosed_daemon.infra.models.network import Network
 from goosed_daemon.infra.models.os_profile import KICKSTART_RELEASES, PRESEED_RELEASES, OSProfile
+from goosed_daemon.infra.models.selector import Requirement, Selector
 from goosed_daemon.infra.models.site import Site
 from goosed_daemon.infra.models.user import User
 
-KINDS: dict[str, type[Site | OSProfile | Machine]] = {
+KINDS: dict[str, type[Site | OSProfile | Group | Machine]] = {
     "Site": Site,
     "OSProfile": OSProfile,
+    "Group": Group,
     "Machine": Machine,
 }
 
 __all__ = [
     "KICKSTART_RELEASES",
     "KINDS",
+    "MERGE",
+    "OF_PROFILE",
+    "OF_SITE",
     "PRESEED_RELEASES",
     "Disk",
+    "Group",
+    "Inherited",
     "Machine",
+    "Merge",
     "Network",
+    "NetworkDefaults",
     "OSProfile",
+    "Requirement",
+    "Selector",
     "Site",
     "User",
 ]

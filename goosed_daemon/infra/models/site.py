@@ -29,3 +29,6 @@ class Site(Kind):
         None, description="Root's password hash (crypt); not set: root has no password."
     )
     ssh_keys: tuple[f.SshKey, ...] = Field((), description="Public keys that may log in as root.")
+    variables: dict[f.VariableName, f.Line] = Field(
+        {}, description="Environment variables for the `commands` of all machines."
+    )
