@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bundles.errors import GooseError
 from goosed_daemon.infra.known import Infra
@@ -23,6 +25,7 @@ from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import Unquotable
 
 PLACEHOLDER = "placeholder"  # for what only a running daemon knows
+_DEBCONF_PATH = "/usr/bin:/usr/local/bin:/bin"
 _TOKEN = "x" * 64  # as long as a token may be, since kernel arguments have a limit
 _TYPES = "string|boolean|select|multiselect|note|password|text|title|error"
 _PRESEED_LINE = re.compile(rf"\S+ [a-zA-Z0-9/._+-]+ (?:{_TYPES})(?: .*)?")
@@ -130,7 +133,7 @@ def check_kickstart(release: str, text: str) -> list[tuple[int | None, str]]:
 @cache
 def debconf() -> str | None:
     """The path of debconf's own checker, if it is installed."""
-    return shutil.which("debconf-set-selections", path="/usr/bin:/usr/local/bin:/bin")
+    return shutil.which("debconf-set-selections", path=_DEBCONF_PATH)
 
 
 def check_preseed(text: str) -> list[tuple[int | None, str]]:
@@ -138,9 +141,22 @@ def check_preseed(text: str) -> list[tuple[int | None, str]]:
     found = list(_check_lines(text))
     checker = debconf()
     if checker is not None and not found:
-        done = subprocess.run(
-            [checker, "--checkonly"], input=text, capture_output=True, text=True, check=False
-        )
+        with TemporaryDirectory() as folder:
+            # Of the system's own database debconf would demand the lock, even to check a form.
+            config = Path(folder, "debconf.conf")
+            config.write_text(
+                "Config: configdb\nTemplates: templatedb\n\n"
+                f"Name: configdb\nDriver: File\nFilename: {folder}/config.dat\n\n"
+                f"Name: templatedb\nDriver: File\nFilename: {folder}/templates.dat\n"
+            )
+            done = subprocess.run(
+                [checker, "--checkonly"],
+                input=text,
+                env={"DEBCONF_SYSTEMRC": str(config), "PATH": _DEBCONF_PATH},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if done.returncode or done.stderr.strip():
             found.append((None, done.stderr.strip() or "debconf refuses it"))
     return found
