@@ -39,9 +39,9 @@ class Infra:
     _groups_of: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
     _profile_of: Mapping[str, OSProfile] = field(default_factory=dict)
 
-    def profile(self, name: str | None) -> OSProfile:
+    def profile(self, name: str) -> OSProfile:
         """The profile `name`, without what machines add to it. Raises KeyError."""
-        return self.profiles[name or ""]
+        return self.profiles[name]
 
     def profile_of(self, machine: Machine) -> OSProfile:
         """The profile that `machine` is installed with, with what it and its groups add."""

@@ -180,12 +180,12 @@ class _Loader:
 
     def known_profile(
         self,
-        name: str | None,
+        name: str,
         item: Document | Merged,
         profiles: dict[str, tuple[OSProfile, Document]],
     ) -> None:
         """Whether there is a profile of this name; one with a mistake is not missing as well."""
-        if name is None or name in profiles or ("OSProfile", name) in self.broken:
+        if not name or name in profiles or ("OSProfile", name) in self.broken:
             return
         hint = document.nearest(name, list(profiles))
         message = f"there is no OSProfile {name!r}"

@@ -94,7 +94,7 @@ def test_a_selector_selects_as_in_kubernetes(tmp_path: Path, selector: str, sele
 @pytest.mark.parametrize(
     ("selector", "words"),
     [
-        ("", "selector: must be a mapping, not nothing"),
+        ("", "selector: is missing"),
         ("{matchLabel: {a: b}}", "selector.matchLabel: no such field (did you mean matchLabels?)"),
         ("{matchLabels: {a: [b]}}", "selector.matchLabels.a: must be text, not a list"),
         (

@@ -56,6 +56,16 @@ def test_text_that_yaml_1_1_would_type(tmp_path: Path) -> None:
     assert machine.variables == {"A": "on"}
 
 
+def test_an_empty_value_is_one_that_is_not_given(tmp_path: Path) -> None:
+    more = "labels:\nserial: ~\narguments: null\nvariables:\nuuid: 'null'\n"
+    (found,) = problems(write(tmp_path, SITE_YAML, PROFILE_YAML, MACHINE_YAML + more))
+    assert "uuid: 'null' is not a UUID" in found, "in quotes it is a word"
+    text = MACHINE_YAML.replace("mac: 52:54:00:12:34:56", "mac:") + "nmae:\n"
+    found, other = problems(write(tmp_path, SITE_YAML, PROFILE_YAML, text))
+    assert "mac: is missing" in found
+    assert "nmae: no such field" in other
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

@@ -24,7 +24,7 @@ class Merge(StrEnum):
 class Inherited(Part):
     """What groups may set for their machines, and each machine for itself."""
 
-    profile: f.Name | None = Field(None, description="The `OSProfile` to install.")
+    profile: f.Name = Field("", description="The `OSProfile` to install.")
     console: f.Console | None = Field(
         None, description="Serial console of installer and system, such as `ttyS0,115200n8`."
     )

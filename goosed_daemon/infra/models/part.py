@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from goosed_daemon.infra import fields as f
@@ -16,6 +16,14 @@ class Part(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=False
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_not_given(cls, value: Any) -> Any:
+        if type(value) is not dict or None not in value.values():
+            return value
+        known = {field.alias for field in cls.model_fields.values()}
+        return {key: v for key, v in value.items() if v is not None or key not in known}
 
 
 class Kind(Part):
