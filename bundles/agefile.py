@@ -17,7 +17,8 @@ from typing import Protocol
 MAGIC = b"age-encryption.org/v1\n"
 NONCE = 16  # bytes between header and chunks
 CHUNK = 64 * 1024  # bytes of plaintext, but for the last chunk
-SEALED_CHUNK = CHUNK + 16  # the same with its tag
+TAG = 16  # bytes that a chunk is longer for being sealed
+SEALED_CHUNK = CHUNK + TAG
 
 _MAX_HEADER = 256 * 1024  # bytes: more than a thousand recipients
 _COLUMNS = 64  # of base64 in a line
@@ -122,21 +123,22 @@ class Payload:
 
         self._cipher = ChaCha20Poly1305(derive(file_key, nonce, b"payload"))
 
-    def seal(self, index: int, data: bytes | memoryview, last: bool) -> bytes:
-        """The sealed form of `data`: `CHUNK` bytes, or as many as the last chunk has."""
-        return self._cipher.encrypt(_chunk_nonce(index, last), data, None)
+    def seal(self, index: int, data: bytes | memoryview, last: bool, out: memoryview) -> None:
+        """Puts the sealed form of `data` into `out`, which is `TAG` longer: `CHUNK` bytes, or as
+        many as the last chunk has."""
+        self._cipher.encrypt_into(_chunk_nonce(index, last), data, None, out)
 
-    def open(self, index: int, sealed: bytes | memoryview, last: bool) -> bytes:
-        """The inverse of `seal`. Raises `BadAgeFile` for anything but what was sealed."""
+    def open(self, index: int, sealed: bytes | memoryview, last: bool, out: memoryview) -> None:
+        """The inverse of `seal`. Raises `BadAgeFile` for anything but what was sealed; what is in
+        `out` then is of no use."""
         from cryptography.exceptions import InvalidTag
 
         try:
-            data = self._cipher.decrypt(_chunk_nonce(index, last), sealed, None)
+            self._cipher.decrypt_into(_chunk_nonce(index, last), sealed, None, out)
         except InvalidTag:
             raise BadAgeFile(f"it was changed, or cut short, at byte {index * CHUNK}") from None
-        if not data and index:
+        if not out and index:
             raise BadAgeFile("it ends with an empty chunk")
-        return data
 
 
 def derive(secret: bytes, salt: bytes | None, info: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -93,12 +93,24 @@ class Assembly:
 
 
 def finish(files: Sequence[PendingFile], pool: ThreadPoolExecutor, progress: Progress) -> list[str]:
-    """Makes written volumes durable; returns their digests."""
+    """Makes written volumes durable; returns their digests, hashed meanwhile, on as many threads
+    as `pool` has left."""
     progress.start("writing out", sum(file.size for file in files))
-    hashes = []
-    for k, file in enumerate(files, 1):
-        progress.volume(file.path.name, k, len(files))
-        hashes.append(file.finish(pool, progress))
+
+    def sync() -> None:
+        for file in files:
+            file.sync()
+
+    def digest(number: int) -> str:
+        progress.volume(files[number].path.name, number + 1, len(files))
+        return files[number].digest(progress)
+
+    flush = pool.submit(sync)
+    try:
+        hashes = list(pool.map(digest, range(len(files))))
+    finally:
+        wait([flush])
+    flush.result()
     progress.finish()
     return hashes
 

@@ -20,7 +20,7 @@ from bundles.errors import GooseError, shown
 from bundles.media import NoVolumes
 from bundles.plan import STATEMENT_NAME
 from bundles.statement import MAX_STATEMENT, Statement
-from bundles.volume import Reader, Source, copy_source
+from bundles.volume import Reader, Source
 from bundles.volumelist import VolumeList
 
 
@@ -130,7 +130,7 @@ def look_at(path: Path, identities: Sequence[Unwrapper]) -> Candidate:
         if sealed and not identities:
             return Candidate(path, size, sealed)
         try:
-            source: Source = copy_source(file)
+            source: Source = file
             if sealed:
                 source = stack.enter_context(
                     closing(unseal.OpenedVolume(file, path.name, identities))

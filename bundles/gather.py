@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from bundles import buffers
 from bundles import digest as digests
 from bundles.plan import Piece
 from bundles.sources.artifact import SourceFault, unreadable
@@ -37,12 +38,20 @@ class Small:
 class Large:
     """A layer read in chunks; `digest` is known after the last one.
 
-    `whole`, when given, is fed the same bytes: the hash of a file of several parts.
+    Chunks are read into the two of `memory`, which large layers share: one is read at a time. `whole`, when given, is fed the same bytes: the
+    hash of a file of several parts.
     """
 
-    def __init__(self, piece: Piece, pool: ThreadPoolExecutor, whole: hashlib._Hash | None) -> None:
+    def __init__(
+        self,
+        piece: Piece,
+        pool: ThreadPoolExecutor,
+        memory: Sequence[memoryview],
+        whole: hashlib._Hash | None,
+    ) -> None:
         self._piece = piece
         self._pool = pool
+        self._memory = memory
         self._hashes = [hashlib.sha256()] + ([whole] if whole else [])
         self._whole = whole
         self._settled: str | None = None
@@ -84,11 +93,10 @@ class Large:
 
     def _chunks(self, descriptor: int) -> Iterator[memoryview]:
         piece = self._piece
-        buffers = [memoryview(bytearray(min(_CHUNK, piece.layer.size))) for _ in range(2)]
         work: list[Future[None]] = []
 
         def load(done: int) -> memoryview:
-            view = buffers[done // _CHUNK % 2][: piece.layer.size - done]
+            view = self._memory[done // _CHUNK % 2][: piece.layer.size - done]
             _fill(descriptor, view, piece, piece.offset + done)
             self._hashes[0].update(view)
             return view
@@ -160,6 +168,7 @@ def read(pieces: Sequence[Piece], pool: ThreadPoolExecutor) -> Iterator[Small | 
     waiting: deque[tuple[int, Future[list[Small]]]] = deque()
     queued = 0
     position = 0
+    memory = [buffers.aligned(_CHUNK) for _ in range(2)]
     whole: hashlib._Hash | None = None
     while position < len(pieces):
         while len(waiting) < _AHEAD and queued < len(pieces):
@@ -176,7 +185,7 @@ def read(pieces: Sequence[Piece], pool: ThreadPoolExecutor) -> Iterator[Small | 
         layer = pieces[position].layer
         if layer.part == 1:
             whole = hashlib.sha256() if layer.parts > 1 else None
-        yield Large(pieces[position], pool, whole)
+        yield Large(pieces[position], pool, memory, whole)
         position += 1
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BufferedReader
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from bundles import digest as digests
 
@@ -20,7 +21,7 @@ class HashedFile:
     The hash is computed on a thread of its own, a bounded number of pieces behind.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BufferedReader) -> None:
         self._file = file
         self._hash = hashlib.sha256()
         self._pool = ThreadPoolExecutor(1)
@@ -42,6 +43,10 @@ class HashedFile:
     def read(self, count: int = -1, /) -> bytes:
         """As the file's own."""
         return self._noted(self._file.read(count))
+
+    def read1(self, count: int = -1, /) -> bytes:
+        """As the file's own."""
+        return self._noted(self._file.read1(count))
 
     def readline(self, limit: int = -1, /) -> bytes:
         """As the file's own."""

@@ -34,7 +34,7 @@ from bundles.store.protocol import Ingest, Store
 from bundles.switch import check_version, switched
 from bundles.unpack import VolumeContent
 from bundles.verify import Authority, TrustedHead
-from bundles.volume import BadVolume, Reader, Source, copy_source
+from bundles.volume import BadVolume, Reader, Source
 
 # A store's files end on blocks of this many bytes, on every common file system.
 _FILE_BLOCK = 4096
@@ -102,7 +102,7 @@ def open_volumes(
         file = stack.enter_context(open_regular(path))
         label = shown(path.name)
         hashed = stack.enter_context(HashedFile(file)) if path in hashing else None
-        source: Source = copy_source(hashed or file)
+        source: Source = hashed or file
         if file.peek(len(unseal.MAGIC)).startswith(unseal.MAGIC):
             if not identities:
                 raise unseal.IdentityNeeded(f"{label} is sealed", volume=label)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from bundles import buffers
 from bundles import digest as digests
 from bundles.progress import Progress
 from bundles.store import durable
@@ -50,17 +50,19 @@ class PendingFile:
         """As `write`, for the volume's last bytes."""
         self._put(data, at)
 
-    def finish(self, pool: ThreadPoolExecutor, progress: Progress) -> str:
-        """Makes the file durable; returns its digest, hashed meanwhile."""
-        flush = pool.submit(os.fsync, self.descriptor)
+    def sync(self) -> None:
+        """Makes the bytes durable."""
+        os.fsync(self.descriptor)
+
+    def digest(self, progress: Progress) -> str:
+        """The digest of the file as it stands, which is read once more for that."""
         whole = hashlib.sha256()
-        buffer = memoryview(bytearray(_READ_BACK))
+        buffer = buffers.aligned(_READ_BACK)
         at = 0
         while count := os.preadv(self.descriptor, [buffer], at):
             whole.update(buffer[:count])
             progress.advance(count)
             at += count
-        flush.result()
         return digests.PREFIX + whole.hexdigest()
 
     def publish(self) -> None:

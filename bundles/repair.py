@@ -23,10 +23,11 @@ from bundles.media import find_volumes
 from bundles.policy import Policy
 from bundles.progress import Progress
 from bundles.repair_request import RepairRequest
-from bundles.scan import CHUNK, DamagedBlob, Fault
+from bundles.scan import DamagedBlob, Fault
 from bundles.spool import Spool
 from bundles.unpack import VolumeContent
 from bundles.verify import Authority, TrustedHead
+from bundles.volume import CHUNK
 from bundles.volumebase import BaseVolumes, BlobFile
 
 

@@ -35,7 +35,6 @@ from bundles.volume import (
 
 _SMALL = 256 * 1024  # bytes; longer layers are read in chunks
 _BATCH_BYTES = 2 * 1024 * 1024
-CHUNK = 4 * 1024 * 1024
 _AHEAD = 4
 _MAX_SIGNATURE = 64 * 1024  # bytes
 _THREADS = 2
@@ -202,13 +201,10 @@ class ContentReader:
         """Each chunk is hashed on a thread of the pool while it is written on this one."""
         hashed, start = hashlib.sha256(), self._reader.position
         work: list[Future[None]] = []
-        left = content.layer.size
-        while left:
-            chunk = memoryview(self._reader.exactly(min(left, CHUNK), content.name))
+        for chunk in self._reader.pieces(content.layer.size, content.name):
             wait(work)
             work = [pool.submit(hashed.update, chunk)]
-            blob.write(chunk)
-            left -= len(chunk)
+            blob.write(memoryview(chunk))
             self._progress.advance(len(chunk), content.name)
         wait(work)
         if digests.PREFIX + hashed.hexdigest() != content.digest:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bundles import agefile, agekey, keyfile
-from bundles.agefile import CHUNK, SEALED_CHUNK
+from bundles import agefile, agekey, buffers, keyfile
+from bundles.agefile import CHUNK, SEALED_CHUNK, TAG
 from bundles.errors import GooseError
 from bundles.keyfile import BadKey
 from bundles.pending import PendingFile
@@ -80,6 +80,7 @@ class SealedFile(PendingFile):
         self._put(header + nonce, 0)
         self._start = len(header) + len(nonce)
         self._payload = agefile.Payload(file_key, nonce)
+        self._sealed = buffers.aligned(_RUN * SEALED_CHUNK)
         self._unsealed: dict[int, _Partial | None] = {}  # below `_beyond`; None: no byte is here
         self._beyond = 0  # chunks from here on are untouched
         self._size: int | None = None  # of the volume, once it is known
@@ -116,15 +117,14 @@ class SealedFile(PendingFile):
 
     def _seal(self, index: int, chunks: Sequence[memoryview]) -> None:
         """Seals and writes consecutive chunks."""
-        sealed = []
+        end = 0
         for number, chunk in enumerate(chunks, index):
             self._touch(number)
             del self._unsealed[number]
             last = self._size is not None and (number + 1) * CHUNK >= self._size
-            sealed.append(self._payload.seal(number, chunk, last))
-        at = self._start + index * SEALED_CHUNK
-        if os.pwritev(self.descriptor, sealed, at) < sum(map(len, sealed)):
-            self._put(b"".join(sealed), at)
+            start, end = end, end + len(chunk) + TAG
+            self._payload.seal(number, chunk, last, self._sealed[start:end])
+        self._put(self._sealed[:end], self._start + index * SEALED_CHUNK)
 
     def _touch(self, index: int) -> None:
         """Chunk `index` is about to take bytes."""

@@ -19,9 +19,9 @@ from bundles.delta import Copy, Pack
 from bundles.errors import GooseError
 from bundles.packs import Made, Packed, by_volume
 from bundles.progress import Progress
-from bundles.scan import CHUNK, ContentReader, DamagedBlob, Fault, Sink
+from bundles.scan import ContentReader, DamagedBlob, Fault, Sink
 from bundles.verify import TrustedHead
-from bundles.volume import Reader, blob_name, padding
+from bundles.volume import CHUNK, Reader, blob_name, padding
 
 _LARGE = 64 * 1024  # bytes; shorter stretches are hashed at once
 
@@ -93,11 +93,9 @@ class VolumeContent:
         """Checks packs of which nothing is known but their digests."""
         for pack in packs:
             self._reader.expect(blob_name(pack.digest), pack.size)
-            start, left, whole = self._reader.position, pack.size, hashlib.sha256()
-            while left:
-                data = self._reader.exactly(min(left, CHUNK), pack.digest)
+            start, whole = self._reader.position, hashlib.sha256()
+            for data in self._reader.pieces(pack.size, pack.digest):
                 whole.update(data)
-                left -= len(data)
             if digests.PREFIX + whole.hexdigest() != pack.digest:
                 where = self._reader.label
                 self._damaged(
@@ -142,7 +140,7 @@ class VolumeContent:
             if not self._sink.has(digest, size):
                 self.unchecked.append(content)
             for count in (*(copy.literal for copy in made.copies), made.rest):
-                for chunk in self._literal(count, content):
+                for chunk in self._reader.pieces(count, content.name):
                     whole.update(chunk)
             self._progress.advance(size, content.name)
             return True
@@ -169,21 +167,15 @@ class VolumeContent:
 
     def _bytes(
         self, made: Made, layer: hashlib._Hash, whole: hashlib._Hash
-    ) -> Iterator[tuple[bytes, tuple[hashlib._Hash, ...]]]:
+    ) -> Iterator[tuple[bytes | memoryview, tuple[hashlib._Hash, ...]]]:
         """The bytes of a layer, and the hashes that they go into."""
         for copy in made.copies:
-            for chunk in self._literal(copy.literal, made.content):
+            for chunk in self._reader.pieces(copy.literal, made.content.name):
                 yield chunk, (layer, whole)
             for chunk in self._copied(copy):
                 yield chunk, (layer,)
-        for chunk in self._literal(made.rest, made.content):
+        for chunk in self._reader.pieces(made.rest, made.content.name):
             yield chunk, (layer, whole)
-
-    def _literal(self, count: int, content: Content) -> Iterator[bytes]:
-        while count:
-            chunk = self._reader.exactly(min(count, CHUNK), content.name)
-            count -= len(chunk)
-            yield chunk
 
     def _copied(self, copy: Copy) -> Iterator[bytes]:
         if self._base is None:

@@ -10,8 +10,16 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from bundles import agefile
-from bundles.agefile import SEALED_CHUNK, BadAgeFile, ByteStream, NoKeyFits, Unwrapper
+from bundles import agefile, buffers
+from bundles.agefile import (
+    CHUNK,
+    SEALED_CHUNK,
+    TAG,
+    BadAgeFile,
+    ByteStream,
+    NoKeyFits,
+    Unwrapper,
+)
 from bundles.errors import GooseError
 from bundles.volume import BadVolume
 
@@ -65,20 +73,28 @@ class OpenedVolume:
             raise self._damaged("it ends after its header")
         self._index = 0  # of the first chunk in `_next`
         self._pool = ThreadPoolExecutor(_THREADS)
-        self._work: deque[Future[bytes]] = deque()
+        self._work: deque[Future[memoryview]] = deque()
         self._held = memoryview(b"")
+        self._memory: list[memoryview] = []  # of the pieces ahead, in turn, and one read before
         self._taken = 0  # pieces
         self._error: DamagedSeal | None = None
 
     def read(self, count: int, /) -> bytes:
         """See `volume.Source`."""
-        parts, missing = [], count
-        while missing and (self._held or self._take()):
-            part = self._held[:missing]
-            parts.append(part)
-            self._held = self._held[len(part) :]
-            missing -= len(part)
-        return b"".join(parts)
+        data = bytearray()
+        while len(data) < count and (part := self.read1(count - len(data))):
+            if not data and len(part) == count:
+                return bytes(part)
+            data += part
+        return bytes(data)
+
+    def read1(self, count: int, /) -> memoryview:
+        """See `volume.Source`."""
+        if not self._held:
+            self._take()
+        part = self._held[:count]
+        self._held = self._held[count:]
+        return part
 
     def close(self) -> None:
         """Ends the threads, also in mid-volume."""
@@ -105,20 +121,22 @@ class OpenedVolume:
         return True
 
     def _submit(self) -> None:
-        data, index = self._next, self._index
+        data, index = memoryview(self._next), self._index
         self._next = self._more(_PIECE * SEALED_CHUNK)
         self._index += _PIECE
-        self._work.append(self._pool.submit(self._open, memoryview(data), index, not self._next))
+        if len(self._memory) <= _AHEAD:
+            self._memory.append(buffers.aligned(_PIECE * CHUNK))
+        out = self._memory[index // _PIECE % (_AHEAD + 1)]
+        self._work.append(self._pool.submit(self._open, data, index, not self._next, out))
 
-    def _open(self, data: memoryview, index: int, end: bool) -> bytes:
-        """Opens the chunks in `data`; runs on a thread of the pool."""
-        starts = range(0, len(data), SEALED_CHUNK)
-        return b"".join(
-            self._payload.open(
-                index + number, data[start : start + SEALED_CHUNK], end and start == starts[-1]
-            )
-            for number, start in enumerate(starts)
-        )
+    def _open(self, data: memoryview, index: int, end: bool, out: memoryview) -> memoryview:
+        """Opens the chunks in `data` into `out`; runs on a thread of the pool."""
+        count = -(-len(data) // SEALED_CHUNK)
+        for number in range(count):
+            sealed = data[number * SEALED_CHUNK :][:SEALED_CHUNK]
+            plain = out[number * CHUNK :][: max(0, len(sealed) - TAG)]
+            self._payload.open(index + number, sealed, end and number == count - 1, plain)
+        return out[: len(data) - count * TAG]
 
     def _more(self, count: int) -> bytes:
         try:

@@ -9,6 +9,7 @@ different is then taken apart, only to say what it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from bundles import digest as digests
@@ -16,7 +17,7 @@ from bundles.errors import GooseError
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
-_SKIP = 4 * 1024 * 1024
+CHUNK = 4 * 1024 * 1024  # bytes
 MAX_TIME = 8**11 - 1  # what the field holds, seconds since 1970
 
 _LINKS = {b"1": "a hard link", b"2": "a symbolic link"}
@@ -28,6 +29,10 @@ class Source(Protocol):
 
     def read(self, count: int, /) -> bytes:
         """At most `count` bytes; fewer only at the end."""
+
+    def read1(self, count: int, /) -> bytes | memoryview:
+        """At most `count` bytes, as many as are at hand; none only at the end. Their memory may
+        be used again in the second call of any method after this one."""
 
 
 class BadVolume(GooseError):
@@ -160,10 +165,24 @@ class Reader:
         """The refusal of a volume that ends within `entry`."""
         return TruncatedVolume(f"{self.label} ends within {entry}", volume=self.label, entry=entry)
 
+    def pieces(self, count: int, entry: str) -> Iterator[bytes | memoryview]:
+        """The next `count` bytes, which belong to `entry`, in pieces of at most `CHUNK`. The memory
+        of a piece may be used again when the second one after it is asked for."""
+        while count:
+            if self._held:
+                data: bytes | memoryview = self.available(min(count, len(self._held)))
+            else:
+                data = self._source.read1(min(count, CHUNK))
+                self.position += len(data)
+            if not data:
+                raise self.truncated(entry)
+            count -= len(data)
+            yield data
+
     def skip(self, count: int, entry: str) -> None:
         """Passes over `count` bytes of `entry`."""
-        while count:
-            count -= len(self.exactly(min(count, _SKIP), entry))
+        for _ in self.pieces(count, entry):
+            pass
 
     def pad(self, size: int, entry: str) -> None:
         """Reads the zero bytes after `size` bytes of data."""
@@ -272,24 +291,3 @@ def _octal(field: bytes) -> int | None:
 
 def _checksum(block: bytes) -> int:
     return sum(block[:148]) + 8 * 32 + sum(block[156:])
-
-
-def copy_source(file: Source) -> Source:
-    """`file` as a `Source`: short reads of a pipe are joined."""
-    return _Joined(file)
-
-
-class _Joined:
-    def __init__(self, file: Source) -> None:
-        self._file = file
-
-    def read(self, count: int, /) -> bytes:
-        data = self._file.read(count)
-        if len(data) == count or not data:
-            return data
-        parts = [data]
-        missing = count - len(data)
-        while missing and (data := self._file.read(missing)):
-            parts.append(data)
-            missing -= len(data)
-        return b"".join(parts)

@@ -21,7 +21,10 @@ def opened(data: bytes) -> bytes:
     """The plaintext of an age file of one chunk."""
     file = io.BytesIO(data)
     key = agefile.read_header(file).file_key([KEY])
-    return agefile.Payload(key, file.read(agefile.NONCE)).open(0, file.read(), True)
+    payload, sealed = agefile.Payload(key, file.read(agefile.NONCE)), file.read()
+    plain = bytearray(len(sealed) - agefile.TAG)
+    payload.open(0, sealed, True, memoryview(plain))
+    return bytes(plain)
 
 
 def changed(change: Callable[[Stanza], Stanza]) -> bytes:
