@@ -38,8 +38,8 @@ class Small:
 class Large:
     """A layer read in chunks; `digest` is known after the last one.
 
-    Chunks are read into the two of `memory`, which large layers share: one is read at a time. `whole`, when given, is fed the same bytes: the
-    hash of a file of several parts.
+    Chunks go into the two of `memory` in turn, which large layers share: one is read at a time.
+    `whole`, when given, is fed the same bytes: the hash of a file of several parts.
     """
 
     def __init__(

@@ -25,8 +25,8 @@ from bundles.plan import Documents
 from bundles.progress import Progress
 from bundles.repair import Answer, Source
 from bundles.repair_request import RepairRequest
-from bundles.volume import CHUNK
 from bundles.seal import Recipient
+from bundles.volume import CHUNK
 
 _SHARED = 4 * 1024 * 1024  # bytes of a pack of several layers
 
