@@ -36,7 +36,7 @@ def run(
     with operator.state_to_look_at() as state:
         tokens = Tokens(state, key, settings.token_ttl)
         return simulate(
-            infra, Catalog(site.store()), tokens, operator.now(), base, mac, uuid, serial
+            infra, Catalog(site.store()), tokens, operator.now(), base, settings, mac, uuid, serial
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bundles.catalog import Catalog
 from goosed_daemon.errors import ArtifactMissing, MachineUnknown
 from goosed_daemon.infra import Infra
 from goosed_daemon.infra.match import NoMatch, match
 from goosed_daemon.infra.models import Machine, OSProfile
-from goosed_daemon.render.context import BootContext
+from goosed_daemon.render.context import AgentContext, BootContext
+from goosed_daemon.settings import Settings
 from goosed_daemon.tokens import Offer
 
 
@@ -49,9 +52,11 @@ def context(
     base_url: str,
     offer: Offer | None = None,
     callback: str | None = None,
+    agent: AgentContext | None = None,
 ) -> BootContext:
     """What the renderers take, for one machine, with the bundle that is current now. `callback` is
-    the secret with which the install reports its progress.
+    the secret with which the install reports its progress, `agent` is for the agent of the
+    installed system.
 
     Raises `ArtifactMissing`.
     """
@@ -69,7 +74,19 @@ def context(
         token=offer.secret if offer is not None else None,
         expires=offer.token.expires_at if offer is not None else None,
         callback=callback and f"{base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
+        agent=agent if profile.agent else None,
     )
+
+
+def agent_context(settings: Settings, base_url: str, enrolment: str) -> AgentContext:
+    """What the agent of the installed system is given: its secret, how often it is to be heard of,
+    and the certificate of the site's own authority where `base_url` needs one that it has."""
+    authority = None
+    if base_url.startswith("https:"):
+        with suppress(FileNotFoundError):
+            authority = (settings.home.pki / "ca.crt").read_text(encoding="ascii")
+    interval = int(settings.agent_interval.total_seconds())
+    return AgentContext(enrolment, interval, authority)
 
 
 def _missing_bundle(profile: OSProfile) -> ArtifactMissing:

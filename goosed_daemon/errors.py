@@ -119,6 +119,78 @@ class TokenRevoked(DaemonError):
     status = 410
 
 
+class EnrolmentUnknown(DaemonError):
+    """No such enrolment secret was ever issued here."""
+
+    code = "enrolment-unknown"
+    default_hint = "`goosectl agent re-enrol MACHINE` issues one"
+    status = 404
+
+
+class EnrolmentUsed(DaemonError):
+    """The enrolment secret was used before; it is good for one agent."""
+
+    code = "enrolment-used"
+    default_hint = "find out who used it; `goosectl agent re-enrol MACHINE` issues another"
+    status = 410
+
+
+class EnrolmentExpired(DaemonError):
+    """The enrolment secret was not used in time."""
+
+    code = "enrolment-expired"
+    default_hint = "`goosectl agent re-enrol MACHINE` issues another; or raise `enrol_ttl`"
+    status = 410
+
+
+class EnrolmentRevoked(DaemonError):
+    """The enrolment secret was ended: by an operator or by a later one."""
+
+    code = "enrolment-revoked"
+    default_hint = "`goosectl agent re-enrol MACHINE` issues another"
+    status = 410
+
+
+class AgentUnknown(DaemonError):
+    """No agent of this machine ever enrolled."""
+
+    code = "agent-unknown"
+    default_hint = "see `goosectl agent list`; `goosectl agent re-enrol MACHINE` lets one enrol"
+    status = 404
+
+
+class AgentTokenUnknown(DaemonError):
+    """The token is none that was issued to this machine's agent."""
+
+    code = "agent-token-unknown"
+    default_hint = "`goosectl agent re-enrol MACHINE` lets it enrol anew"
+    status = 401
+
+
+class AgentTokenExpired(DaemonError):
+    """The agent did not refresh its token in time."""
+
+    code = "agent-token-expired"
+    default_hint = "`goosectl agent re-enrol MACHINE` lets it enrol anew"
+    status = 401
+
+
+class AgentTokenEnded(DaemonError):
+    """A token was used that another has replaced: two have it, so that the agent is cut off."""
+
+    code = "agent-token-ended"
+    default_hint = "find out who has the token, then `goosectl agent re-enrol MACHINE`"
+    status = 401
+
+
+class AgentRevoked(DaemonError):
+    """The agent was cut off: by an operator, by a later enrolment, or since a token was re-used."""
+
+    code = "agent-revoked"
+    default_hint = "`goosectl agent show MACHINE` says why; `goosectl agent re-enrol` mends it"
+    status = 401
+
+
 class MachineUnknown(DaemonError):
     """No profile describes the machine."""
 

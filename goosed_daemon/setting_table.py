@@ -57,6 +57,38 @@ TABLE = (
         "How long a boot token may wait for its render, counted from its issue.",
     ),
     Setting(
+        "replay_window",
+        "GOOSED_REPLAY_WINDOW",
+        forms.span("0s", "10m"),
+        "0s",
+        "How long after a render its response may be told again, to the same address, for the same"
+        " machine and in the very same bytes: for installers whose network loses responses. 0 tells"
+        " it once.",
+    ),
+    Setting(
+        "enrol_ttl",
+        "GOOSED_ENROL_TTL",
+        forms.span("1m", "30d"),
+        "12h",
+        "How long the enrolment secret in a rendered file waits for the agent of the installed"
+        " system, counted from the render.",
+    ),
+    Setting(
+        "agent_token_ttl",
+        "GOOSED_AGENT_TOKEN_TTL",
+        forms.span("1m", "365d"),
+        "7d",
+        "How long an agent's token lasts. It is refreshed when between a quarter and a half of that"
+        " is left, so that a machine may be off for as long as this without being enrolled anew.",
+    ),
+    Setting(
+        "agent_interval",
+        "GOOSED_AGENT_INTERVAL",
+        forms.span("10s", "1d"),
+        "5m",
+        "How often an installed agent says that its machine is alive.",
+    ),
+    Setting(
         "arm_tries",
         "GOOSED_ARM_TRIES",
         forms.whole(1, 100),

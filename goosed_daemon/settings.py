@@ -35,6 +35,10 @@ class Settings:
     db_dsn: str | None = field(repr=False)  # may hold a password
     public_url: str | None
     token_ttl: timedelta
+    replay_window: timedelta
+    enrol_ttl: timedelta
+    agent_token_ttl: timedelta
+    agent_interval: timedelta
     arm_tries: int
     cache_bytes: int
     shutdown_grace: timedelta

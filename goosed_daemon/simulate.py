@@ -14,6 +14,7 @@ from goosed_daemon.infra import Infra
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.validate import rendered
 from goosed_daemon.render import ipxe
+from goosed_daemon.settings import Settings
 from goosed_daemon.tokens import Tokens
 
 INSTALL = "install"
@@ -49,6 +50,7 @@ def simulate(
     tokens: Tokens,
     now: datetime,
     base_url: str,
+    settings: Settings,
     mac: str,
     uuid: str | None = None,
     serial: str | None = None,
@@ -62,7 +64,8 @@ def simulate(
         profile = infra.profile_of(machine)
         boot.check_content(catalog, profile)
         offer = tokens.sample(machine.mac[0], now)
-        context = boot.context(infra, catalog, machine, base_url, offer, SECRET)
+        agent = boot.agent_context(settings, base_url, SECRET)
+        context = boot.context(infra, catalog, machine, base_url, offer, SECRET, agent)
         script, text = ipxe.install(context), rendered(context)
         why = _permission(tokens, machine.mac[0], now)
     except GooseError as error:

@@ -1,11 +1,13 @@
 """Every metric of the daemon, declared once.
 
 docs/metrics.md is generated from the table below. Label values are few by construction: route
-templates instead of paths, reason codes instead of messages, never a MAC, a name or a token.
+templates instead of paths, reason codes instead of messages, never a token, and a machine only
+where a metric is of machines that enrolled, whose number is bounded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,13 +48,40 @@ TOKENS = Metric(
     "goosed_tokens_total",
     Counter,
     ("outcome", "reason"),
-    "Boot tokens `issued`, `offered` again, `claimed`, and `refused` with their reason code.",
+    "Boot tokens `issued`, `offered` again, `claimed`, `replayed` within the window, and `refused`"
+    " with their reason code.",
 )
 PROGRESS = Metric(
     "goosed_install_reports_total",
     Counter,
     ("step",),
     "Reports of installers about their progress.",
+)
+AGENT_ENROLMENTS = Metric(
+    "goosed_agent_enrolments_total",
+    Counter,
+    ("outcome",),
+    "Agents `enrolled`, answers `retold` because they were lost, and refusals by reason code.",
+)
+AGENT_HEARTBEATS = Metric(
+    "goosed_agent_heartbeats_total",
+    Counter,
+    ("outcome",),
+    "Agents `seen`, and refusals by reason code.",
+)
+AGENT_REFRESHES = Metric(
+    "goosed_agent_refreshes_total",
+    Counter,
+    ("outcome",),
+    "Tokens of agents `refreshed`, answers `retold` because they were lost, and refusals by reason"
+    " code; `agent-token-ended` means that a token was re-used.",
+)
+AGENT_LAST_SEEN = Metric(
+    "goosed_agent_last_seen_timestamp_seconds",
+    Gauge,
+    ("machine",),
+    "When a machine's agent was seen last, in Unix time, by any replica: the 20,000 newest of the"
+    " last 30 days. The machine is named as its profile does, or else by its MAC.",
 )
 STORE_BYTES = Metric(
     "goosed_store_bytes_total",
@@ -79,6 +108,10 @@ METRICS = (
     BOOT_SCRIPTS,
     TOKENS,
     PROGRESS,
+    AGENT_ENROLMENTS,
+    AGENT_HEARTBEATS,
+    AGENT_REFRESHES,
+    AGENT_LAST_SEEN,
     STORE_BYTES,
     STORE_SECONDS,
     PROFILES_VALID,
@@ -109,6 +142,13 @@ class Telemetry:
     def set(self, metric: Metric, value: float, *labels: str) -> None:
         """Sets a gauge."""
         self._child(metric, labels).set(value)
+
+    def replace(self, metric: Metric, values: Mapping[str, float]) -> None:
+        """Sets all there is of a gauge with one label: what `values` lacks is gone from it."""
+        gauge = self._metrics[metric.name]
+        gauge.clear()
+        for label, value in values.items():
+            gauge.labels(label).set(value)
 
     def exposition(self) -> bytes:
         """All metrics in the text format of Prometheus (`CONTENT_TYPE`)."""
@@ -141,8 +181,9 @@ _PAGE = """\
 Generated from `goosed_daemon/telemetry.py`; do not edit.
 
 `GET /metrics` gives them in the text format of Prometheus. `service` is `goosed-bootd` for the
-routes that machines boot from and `goosed-api` for the others; `route` is the route's template,
-never the path that was asked for, and `unmatched` for paths that no route has.
+routes that machines boot from, `goosed-agents` for those of agents and `goosed-api` for the others;
+`route` is the route's template, never the path that was asked for, and `unmatched` for paths that
+no route has.
 
 | name | kind | labels | what it says |
 |---|---|---|---|

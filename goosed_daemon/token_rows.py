@@ -9,7 +9,7 @@ from goosed_daemon.state.protocol import State
 
 COLUMNS = (
     "id, mac, token, expires_at, used, issued_at, issued_to, used_at, used_by, ended, ended_at,"
-    " refusals"
+    " refusals, rendered, replays"
 )
 
 
@@ -29,6 +29,8 @@ class Token:
     ended: str | None
     ended_at: datetime | None
     refusals: int
+    rendered: str | None  # SHA-256 of the file that was rendered, hexadecimal
+    replays: int  # how often that was told again, within the replay window
 
     def state(self, now: datetime) -> str:
         """`active`, `used`, `expired` or why it was ended."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from goosed_daemon import audit, machines, token_key, workflow
+from goosed_daemon import audit, enrolments, machines, token_key, workflow
 from goosed_daemon.errors import (
     DaemonError,
     MachineNotArmed,
@@ -49,11 +49,13 @@ class Tokens:
         key: TokenKey,
         ttl: timedelta,
         new_id: Callable[[], UUID] = uuid4,
+        replay_window: timedelta = timedelta(0),
     ) -> None:
         self._state = state
         self._key = key
         self._ttl = ttl
         self._new_id = new_id
+        self._replay_window = replay_window
 
     def offer(
         self, mac: str, now: datetime, address: str, names: Mapping[str, str] | None = None
@@ -107,7 +109,7 @@ class Tokens:
         return Offer(
             Token(
                 token_id, mac, token_key.digest(secret), now + self._ttl, False, now, "", None,
-                None, "sample", None, 0,
+                None, "sample", None, 0, None, 0,
             ),
             secret,
             False,
@@ -118,17 +120,28 @@ class Tokens:
         with self._state.read() as transaction:
             return self._find(transaction, secret)
 
-    def claim(self, secret: str, now: datetime, address: str) -> Token:
+    def claim(
+        self,
+        secret: str,
+        now: datetime,
+        address: str,
+        rendered: str | None = None,
+        enrol_until: datetime | None = None,
+    ) -> Token:
         """Uses the token: of any number of callers, in any number of processes, one succeeds.
+
+        `rendered` is the SHA-256 of the file that is told for it. Within the replay window the
+        address that used it may have the very same file again; the token's `replays` is then not
+        0. `enrol_until` lets the agent in that file enrol until then.
 
         Raises `TokenUsed`, `TokenExpired`, `TokenRevoked` or `TokenUnknown`.
         """
         with self._state.write() as transaction:
             won = transaction.execute(
-                "update tokens set used = true, used_at = ?, used_by = ?"
+                "update tokens set used = true, used_at = ?, used_by = ?, rendered = ?"
                 " where token = ? and not used and ended is null and expires_at > ?"
                 f" returning {COLUMNS}",
-                (now, address, token_key.digest(secret), now),
+                (now, address, rendered, token_key.digest(secret), now),
             )
             if won:
                 token = Token(*won[0])
@@ -139,12 +152,30 @@ class Tokens:
                     mac=token.mac, token=token.id, issued_to=token.issued_to,
                 )  # fmt: skip
                 workflow.observe(transaction, token.mac, steps.RENDERED, now, token.id)
+                if enrol_until is not None:
+                    enrolments.issue(transaction, token.id, token.mac, now, enrol_until, address)
                 return token
             found = self._find(transaction, secret)
+            if found is not None and self._may_have_again(found, now, address, rendered):
+                return _replay(transaction, found, now, address)
             refusal = judge(found, now) or TokenUnknown(_UNKNOWN)
             if found is not None:
                 _refuse(transaction, found, refusal, now, address)
         raise refusal
+
+    def replayable(self, token: Token, now: datetime, address: str) -> bool:
+        """Whether a used token's file might be told to `address` again, if it is still the same."""
+        return (
+            token.used_at is not None
+            and token.rendered is not None
+            and token.used_by == address
+            and now < token.used_at + self._replay_window
+        )
+
+    def _may_have_again(
+        self, token: Token, now: datetime, address: str, rendered: str | None
+    ) -> bool:
+        return self.replayable(token, now, address) and token.rendered == rendered
 
     def tokens(self, mac: str | None = None, limit: int = 1000) -> list[Token]:
         """See `newest`."""
@@ -267,6 +298,17 @@ def judge(token: Token | None, now: datetime) -> DaemonError | None:
 
 def _show(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "a time unknown"
+
+
+def _replay(transaction: Transaction, token: Token, now: datetime, address: str) -> Token:
+    """Tells a render again. Anyone at the address can ask for that without end, so that only the
+    first few are worth an event."""
+    rows = transaction.execute(
+        f"update tokens set replays = replays + 1 where id = ? returning {COLUMNS}", (token.id,)
+    )
+    if token.replays < MAX_REFUSAL_EVENTS:
+        audit.record(transaction, now, "token-replayed", address, mac=token.mac, token=token.id)
+    return Token(*rows[0])
 
 
 def _refuse(

@@ -10,6 +10,15 @@ from goosed_daemon.infra.models import Disk, Machine, OSProfile, Site
 
 
 @dataclass(frozen=True, slots=True)
+class AgentContext:
+    """What the agent of the installed system is given."""
+
+    enrolment: str  # the secret with which it enrols, once
+    interval: int  # seconds between two heartbeats
+    ca: str | None = None  # the authority of the daemon's certificate, PEM; None: the system's
+
+
+@dataclass(frozen=True, slots=True)
 class BootContext:
     """One machine, what it is to become, and where everything is.
 
@@ -25,6 +34,7 @@ class BootContext:
     token: str | None = None  # the boot token's secret; only boot scripts need one
     expires: datetime | None = None  # when the token does, aware
     callback: str | None = None  # URL that takes the install's reports; only rendered files need it
+    agent: AgentContext | None = None  # for rendered files; None: no agent is installed
 
     @property
     def hostname(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goosed_daemon.render import kernel, templates
+from goosed_daemon.render import agent, kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument
 
@@ -15,6 +15,7 @@ def render(boot: BootContext) -> str:
         profile=boot.profile,
         machine=boot.machine,
         disk=boot.disk,
+        agent=agent.shell(boot),
         append=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
         # `timesource` came with RHEL 9, and RHEL 10 dropped what it replaced.
         has_timesource=boot.profile.release != "rhel8",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import urlsplit
 
-from goosed_daemon.render import kernel, templates
+from goosed_daemon.render import agent, kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument, shell
 
@@ -21,6 +21,8 @@ def render(boot: BootContext) -> str:
     packages = list(boot.profile.packages)
     if boot.site.ssh_keys or any(user.ssh_keys for user in boot.profile.users):
         packages.append("openssh-server")  # part of every RHEL, of no Debian
+    if boot.agent is not None:
+        packages.append("curl")
     return templates.get("preseed.j2").render(
         boot=boot,
         site=boot.site,
@@ -37,7 +39,15 @@ def render(boot: BootContext) -> str:
         system_arguments=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
         script=lines,
         early_command=_report(boot, "started"),
-        late_command=" && ".join(filter(None, [_late_command(lines), _report(boot, "installed")])),
+        late_command=" && ".join(
+            filter(
+                None,
+                [
+                    _late_command([*lines, *agent.shell(boot).splitlines()]),
+                    _report(boot, "installed"),
+                ],
+            )
+        ),
     )
 
 

@@ -66,6 +66,13 @@ def command(value: object) -> Quoted:
     return Quoted(text)
 
 
+def powershell(value: object) -> Quoted:
+    """One word of PowerShell, verbatim (about_Quoting_Rules): in single quotes, of which it knows
+    several typographic forms."""
+    text = _line(value, "a PowerShell script")
+    return Quoted("'" + re.sub("(['\u2018\u2019\u201a\u201b])", r"\1\1", text) + "'")
+
+
 _PACKAGE = re.compile(r"-?(?:@\^?)?[A-Za-z0-9][A-Za-z0-9.+_:~*-]*")
 
 

@@ -16,6 +16,7 @@ _FILTERS = {
     "comment": quoting.comment,
     "ks": quoting.kickstart,
     "sh": quoting.shell,
+    "powershell": quoting.powershell,
     "command": quoting.command,
     "package": quoting.package,
     "preseed": quoting.preseed,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from goosed_daemon.web import edge
+from goosed_daemon.web.agents import AgentRoutes
 from goosed_daemon.web.artifacts import Artifacts
 from goosed_daemon.web.boot import Boot
 from goosed_daemon.web.current import Current
@@ -21,6 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BOOTD = "goosed-bootd"
 API = "goosed-api"
+AGENTS = "goosed-agents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     render = Render(deps, current)
     artifacts = Artifacts(deps, lookup)
     progress = Progress(deps)
+    agents = AgentRoutes(deps)
     return (
         Route("GET", "/healthz", API, health.healthz),
         Route("GET", "/readyz", API, health.readyz),
@@ -50,6 +53,9 @@ def routes(deps: Deps) -> tuple[Route, ...]:
         Route("GET", "/v1/render/{installer}", BOOTD, render.render),
         Route("GET", "/v1/artifacts/{bundle}/{path:.+}", BOOTD, artifacts.get),
         Route("POST", "/v1/machines/{mac}/progress", API, progress.report),
+        Route("POST", "/v1/agents/register", AGENTS, agents.register),
+        Route("POST", "/v1/agents/heartbeat", AGENTS, agents.heartbeat),
+        Route("POST", "/v1/agents/token/refresh", AGENTS, agents.refresh),
     )
 
 

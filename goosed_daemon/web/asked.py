@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 from aiohttp import web
 
@@ -25,6 +27,43 @@ def base_url(request: web.Request, configured: str | None) -> str:
     if not _HOST.fullmatch(host):
         raise BadQuery("the Host field is not a host and port", hint="or set `public_url`")
     return f"{request.scheme}://{host}"
+
+
+MAX_BODY = 4096  # bytes: what machines send is a few short words
+
+
+async def body(request: web.Request) -> dict[str, Any]:
+    """The JSON object in the request's body (RFC 8259). Raises `BadQuery`."""
+    data = await request.content.read(MAX_BODY + 1)
+    while len(data) <= MAX_BODY and not request.content.at_eof():
+        data += await request.content.read(MAX_BODY + 1 - len(data))
+    if len(data) > MAX_BODY:
+        raise BadQuery(f"the body is longer than {MAX_BODY} bytes")
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadQuery("the body is not JSON") from error
+    if not isinstance(found, dict):
+        raise BadQuery("the body is not a JSON object")
+    return found
+
+
+def optional(body: dict[str, Any], name: str, longest: int = 200) -> str | None:
+    """The text in a body's member `name`; None when it has none. Raises `BadQuery`."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        raise BadQuery(f"{name} is not text of 1 to {longest} characters", parameter=name)
+    return value
+
+
+def member(body: dict[str, Any], name: str) -> str:
+    """The text in a body's member `name`. Raises `BadQuery` when it is missing."""
+    value = optional(body, name)
+    if value is None:
+        raise BadQuery(f"{name} is missing from the body", parameter=name)
+    return value
 
 
 def one(request: web.Request, name: str, longest: int = 200) -> str | None:

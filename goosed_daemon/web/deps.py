@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 from aiohttp import web
 
 from bundles.catalog import Catalog
+from goosed_daemon.agents import Agents
 from goosed_daemon.audit import Strangers
 from goosed_daemon.infra import Profiles
 from goosed_daemon.settings import Settings
@@ -30,6 +31,7 @@ class Deps:
     settings: Settings
     state: State
     tokens: Tokens
+    agents: Agents
     catalog: Catalog
     profiles: Profiles
     telemetry: Telemetry

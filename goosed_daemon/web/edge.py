@@ -86,6 +86,8 @@ def refusal(request: web.Request, error: Exception, request_id: str) -> web.Resp
             "something went wrong in the daemon", hint=f"its log has the reason: {request_id}"
         )
         status = known.status
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
     if status == 503:
         headers["Retry-After"] = "5"  # iPXE and curl both wait for it
     return web.Response(

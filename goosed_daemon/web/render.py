@@ -13,9 +13,11 @@ from goosed_daemon.errors import (
     MachineUnknown,
     RouteUnknown,
     TokenUnknown,
+    TokenUsed,
     WrongInstaller,
 )
 from goosed_daemon.render import kickstart, preseed
+from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import TOKENS
 from goosed_daemon.token_rows import Token
 from goosed_daemon.tokens import judge
@@ -46,9 +48,13 @@ class Render:
         secret = asked.needed(request, "token")
         try:
             token = await self._usable(request, secret)
-            text = await self._text(request, installer, token)
+            context = await self._context(request, installer, token)
+            text = RENDERERS[installer](context)
+            digest = token_key.digest(text)
             if request.method == "GET":
-                await self._claim(request, secret)
+                await self._claim(request, secret, digest, context)
+            elif token.used and token.rendered != digest:
+                raise judge(token, self._deps.clock()) or TokenUsed("this token was used")
         except DaemonError as refusal:
             self._deps.telemetry.count(TOKENS, "refused", refusal.code)
             raise
@@ -60,16 +66,20 @@ class Render:
         refusal = judge(token, now)
         if token is not None and refusal is None:
             return token
+        if token is not None and self._deps.tokens.replayable(token, now, address(request)):
+            return token
         if token is None:
             # Part of the hash tells repeated guesses apart without telling what was guessed.
             guess = token_key.digest(secret)[:8]
             log.warning("unknown token", extra={"fields": {"guess": guess}})
             self._deps.strangers.refused(now, TokenUnknown.code, "", address(request))
         elif request.method == "GET":
-            await self._claim(request, secret)  # is refused, and recorded with the token
+            await self._claim(
+                request, secret, None, None
+            )  # is refused, and recorded with the token
         raise refusal or TokenUnknown("this token was never issued here")
 
-    async def _text(self, request: web.Request, installer: str, token: Token) -> str:
+    async def _context(self, request: web.Request, installer: str, token: Token) -> BootContext:
         infra = await self._current.infra()
         machine = infra.machine_by_mac(token.mac)
         if machine is None:
@@ -81,22 +91,32 @@ class Render:
                 hint=f"ask for /v1/render/{wanted}",
             )
         base = asked.base_url(request, self._deps.settings.public_url or infra.site.url)
-        callback = self._deps.tokens.callback(token)
-        return RENDERERS[installer](
-            boot.context(infra, self._deps.catalog, machine, base, callback=callback)
+        deps = self._deps
+        secret = deps.agents.enrolment(token.id)
+        agent = await deps.in_store(boot.agent_context, deps.settings, base, secret)
+        return boot.context(
+            infra, deps.catalog, machine, base, callback=deps.tokens.callback(token), agent=agent
         )
 
-    async def _claim(self, request: web.Request, secret: str) -> None:
+    async def _claim(
+        self, request: web.Request, secret: str, digest: str | None, context: BootContext | None
+    ) -> None:
+        """Uses the token for the file with this digest. `context` is what it was made of."""
+        if request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError("the client went away before its token was used")
         deps = self._deps
-        token = await deps.in_state(deps.tokens.claim, secret, deps.clock(), address(request))
-        deps.telemetry.count(TOKENS, "claimed", "")
+        now = deps.clock()
+        has_agent = context is not None and context.agent is not None
+        until = now + deps.settings.enrol_ttl if has_agent else None
+        token = await deps.in_state(deps.tokens.claim, secret, now, address(request), digest, until)
+        deps.telemetry.count(TOKENS, "replayed" if token.replays else "claimed", "")
         fields = {"mac": token.mac, "token": token.id, "address": address(request)}
         # A token issued by hand was told to an operator: no address that this could differ from.
         if _is_address(token.issued_to) and token.issued_to != token.used_by:
             fields["issued_to"] = token.issued_to
             log.warning("rendered for another address than was told", extra={"fields": fields})
         else:
-            log.info("rendered", extra={"fields": fields})
+            log.info("rendered again" if token.replays else "rendered", extra={"fields": fields})
 
 
 def _is_address(text: str) -> bool:

@@ -20,6 +20,7 @@ from bundles.errors import GooseError
 from bundles.store import open_store
 from bundles.store.durable import replace_file
 from goosed_daemon import audit, audit_chain, logs, token_key
+from goosed_daemon.agents import Agents
 from goosed_daemon.errors import BadSetting, CannotListen
 from goosed_daemon.infra import Profiles
 from goosed_daemon.setting_forms import Address
@@ -70,10 +71,12 @@ def assemble(
     threads = _REMOTE_STORE_THREADS if store.remote else _STORE_THREADS
     state = open_state(home, settings.db_dsn, clock())
     closing.callback(state.close)
+    key = token_key.load(home.token_key)
     return Deps(
         settings=settings,
         state=state,
-        tokens=Tokens(state, token_key.load(home.token_key), settings.token_ttl),
+        tokens=Tokens(state, key, settings.token_ttl, replay_window=settings.replay_window),
+        agents=Agents(state, key, settings.agent_token_ttl),
         catalog=Catalog(store),
         profiles=Profiles(home.infra, interval=0),
         telemetry=Telemetry(),

@@ -22,7 +22,9 @@ def foretold(lab: Lab, mac: str = MAC, **identity: str) -> Simulation:
     """What is foretold; fails when it left a trace in the state."""
     before = trace(lab)
     profiles, deps = infra.load(lab.home.infra), lab.deps
-    found = simulate(profiles, deps.catalog, deps.tokens, lab.clock.now, lab.url, mac, **identity)
+    found = simulate(
+        profiles, deps.catalog, deps.tokens, lab.clock.now, lab.url, deps.settings, mac, **identity
+    )
     assert trace(lab) == before
     return found
 
@@ -55,7 +57,9 @@ async def test_the_rendered_file_is_foretold_but_for_its_secret(lab: Lab) -> Non
     response = await lab.get(f"/v1/render/kickstart?token={await lab.token()}")
     text = await response.text()
     secret = text.partition("progress?token=")[2].partition("&")[0]
-    assert text.replace(secret, SECRET) == found.rendered
+    enrolment = text.partition("enrolment=%s\\n' ")[2].partition(" ")[0]
+    assert len(enrolment) == 64
+    assert text.replace(secret, SECRET).replace(enrolment, SECRET) == found.rendered
 
 
 async def test_the_artifacts_are_those_of_the_store(lab: Lab) -> None:

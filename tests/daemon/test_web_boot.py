@@ -38,7 +38,7 @@ async def test_an_armed_machine_is_installed_once(lab: Lab) -> None:
     assert response.status == 410
     assert (await response.json())["error"]["code"] == "token-used"
     assert events(lab.deps.state) == [
-        "machine-armed", "token-issued", "token-claimed", "token-refused",
+        "machine-armed", "token-issued", "token-claimed", "enrolment-issued", "token-refused",
     ]  # fmt: skip
 
 

@@ -81,6 +81,7 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
         "machine-armed",
         "token-issued",
         "token-claimed",
+        "enrolment-issued",
         "install-started",
         "token-refused",
         "install-installed",
@@ -151,6 +152,7 @@ def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path
         "machine-armed",
         "token-issued",
         "token-claimed",
+        "enrolment-issued",
         "install-started",
     ]
     assert "install-started" in events(site, "with-debian"), "the installer's own wget reported"

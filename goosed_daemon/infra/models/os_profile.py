@@ -51,6 +51,10 @@ class OSProfile(Kind):
         (), description="Shell commands run in the new system, last, as root; one line each."
     )
 
+    agent: bool = Field(
+        True, description="Whether the installed system gets the agent, which says it is alive."
+    )
+
     @field_validator("release")
     @classmethod
     def _release_fits(cls, release: str, info: ValidationInfo) -> str:
