@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from goosed_daemon import agent_rows, audit, enrolments, token_key
+from goosed_daemon import agent_rows, audit, enrolments, token_key, workflow
 from goosed_daemon.agent_rows import Agent
 from goosed_daemon.enrolments import Enrolment
 from goosed_daemon.errors import (
@@ -30,6 +30,7 @@ from goosed_daemon.errors import (
 )
 from goosed_daemon.state.protocol import State, Transaction
 from goosed_daemon.token_key import TokenKey
+from goosed_daemon.workflow import steps
 
 MAX_EVENTS = 10  # audit events of a kind that a client can cause without end, for each family
 REUSED, REENROLLED = "re-used", "enrolment re-used"
@@ -188,6 +189,7 @@ class Agents:
             mac=enrolment.mac, family=enrolment.id, expires_at=expires_at.isoformat(),
             replaces=before.family if before is not None else None,
         )  # fmt: skip
+        _observe(transaction, enrolment.mac, steps.ENROLLED, now, enrolment.id)
         return Lease(enrolment.mac, expires_at, "enrolled", token)
 
     def _heartbeat(
@@ -214,6 +216,7 @@ class Agents:
                 transaction, now, "agent-alive", address,
                 mac=mac, family=agent.family, version=version,
             )  # fmt: skip
+            _observe(transaction, mac, steps.READY, now, agent.family)
         return Lease(mac, agent.expires_at, "seen")
 
     def _refresh(
@@ -309,6 +312,15 @@ def _judge(
         f"this token of {mac} was replaced: two have it, so that its agent is cut off",
         mac=mac,
     )
+
+
+def _observe(
+    transaction: Transaction, mac: str, step: str, now: datetime, enrolment_id: str
+) -> None:
+    """Moves the workflow of the install that the enrolment came from; an operator's came from
+    none."""
+    if transaction.execute("select 1 from tokens where id = ?", (enrolment_id,)):
+        workflow.observe(transaction, mac, step, now, enrolment_id)
 
 
 def _retell(

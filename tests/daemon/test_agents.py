@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from goosed_daemon import agent_rows, audit, enrolments
+from goosed_daemon import agent_rows, audit, enrolments, machines
 from goosed_daemon.agents import MAX_EVENTS, Agents
 from goosed_daemon.errors import (
     AgentRevoked,
@@ -152,6 +152,27 @@ def test_a_render_lets_the_agent_in_its_file_enrol(agents: Agents, tokens: Token
         agents.register(secret, ONE, NOW, HERE)  # nothing was rendered
     tokens.claim(offer.secret, NOW, HERE, "digest", NOW + DAY)
     assert agents.register(secret, ONE, NOW, HERE).mac == MAC
+
+
+def test_the_workflow_of_the_install_sees_its_agent(
+    agents: Agents, tokens: Tokens, state: State
+) -> None:
+    machines.arm(state, MAC, 1, NOW, "operator")
+    offer = tokens.offer(MAC, NOW, HERE)
+    tokens.claim(offer.secret, NOW, HERE, "digest", NOW + DAY)
+    token = told(agents.register(agents.enrolment(offer.token.id), ONE, NOW, HERE))
+    beat(agents, token)
+    beat(agents, token)
+    agents.register(agents.permit(MAC, NOW, DAY, "operator"), ONE, NOW, HERE)
+    with state.read() as transaction:
+        seen = transaction.execute(
+            "select step from observations where token = ? order by id", (offer.token.id,)
+        )
+        ((others,),) = transaction.execute(
+            "select count(*) from observations where step in ('enrolled', 'ready')"
+        )
+    assert [step for (step,) in seen][-3:] == ["rendered", "enrolled", "ready"]
+    assert others == 2
 
 
 def test_a_token_is_replaced_and_the_old_one_ends(agents: Agents, first: str, state: State) -> None:
