@@ -22,6 +22,7 @@ NOUNS = {
     "store": ("goosectl.store", "Look at the content that was imported, and keep it whole."),
     "infra": ("goosectl.infra", "Check and show the site's machines and profiles."),
     "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
+    "workflow": ("goosectl.workflow", "Follow every machine's way from armed to ready."),
     "token": ("goosectl.token", "Issue and revoke boot tokens."),
     "audit": ("goosectl.audit", "See what happened, and check the record of it."),
     "db": ("goosectl.db", "Bring the site's state database to this version."),

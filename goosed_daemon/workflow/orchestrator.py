@@ -87,6 +87,7 @@ class Orchestrator:
             facts = [*facts, late]
             change = advance(workflow, facts, timeouts)
         rows.save(transaction, change.workflow, change.position, facts)
+        rows.leave(transaction, change)
         for sink in self._sinks:
             sink(transaction, change, now)
         return change

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from goosed_daemon.state.protocol import Row, State, Transaction
 from goosed_daemon.workflow.model import Fact, Position, Workflow
+from goosed_daemon.workflow.transition import Change, advance
 
 _WORKFLOW = "id, mac, began_at, trace, machine, profile, installer"
 _POSITION = "state, step, since, attempt, deadline, reason, words"
@@ -87,6 +89,36 @@ def take(transaction: Transaction, state: State, limit: int) -> dict[str, list[t
     return found
 
 
+def leave(transaction: Transaction, change: Change) -> None:
+    """Keeps how long the steps took that were left, for `medians`."""
+    for step in change.left:
+        transaction.execute(
+            "insert into step_times (workflow, attempt, step, profile, outcome, seconds, ended_at)"
+            " values (?, ?, ?, ?, ?, ?, ?) on conflict (workflow, attempt, step) do update"
+            " set outcome = excluded.outcome, seconds = excluded.seconds,"
+            " ended_at = excluded.ended_at",
+            (
+                change.workflow.id, step.attempt, step.step, change.workflow.profile, step.outcome,
+                step.seconds, step.ended_at,
+            ),
+        )  # fmt: skip
+
+
+def medians(state: State, profile: str, steps: Sequence[str], last: int = 200) -> dict[str, float]:
+    """By step, the median seconds of the `last` times that machines of `profile` passed it."""
+    found = {}
+    with state.read() as transaction:
+        for step in steps:
+            rows = transaction.execute(
+                "select seconds from step_times where step = ? and profile = ? and outcome = 'done'"
+                " order by ended_at desc limit ?",
+                (step, profile, last),
+            )
+            if rows:
+                found[step] = statistics.median(row[0] for row in rows)
+    return found
+
+
 def drop(transaction: Transaction, observations: Sequence[int]) -> None:
     """Forgets observations that were taken up."""
     which = ", ".join("?" * len(observations))
@@ -104,10 +136,18 @@ def due(transaction: Transaction, state: State, now: datetime, limit: int) -> li
 
 
 def current(state: State, mac: str) -> Workflow | None:
-    """The workflow of one machine, with its facts."""
+    """The workflow of one machine with all that was seen, also what no orchestrator took up yet."""
     with state.read() as transaction:
         rows = transaction.execute("select id from workflows where mac = ? and current", (mac,))
-        return load(transaction, [rows[0][0]])[rows[0][0]] if rows else None
+        if not rows:
+            return None
+        known = load(transaction, [rows[0][0]])[rows[0][0]]
+        waiting = transaction.execute(
+            "select token, step, at, detail from observations where workflow = ? order by id",
+            (known.id,),
+        )
+    seen = [Fact(step, at, token, json.loads(detail)) for token, step, at, detail in waiting]
+    return advance(known, seen).workflow
 
 
 def standings(state: State, *, limit: int = 10_000) -> list[Standing]:

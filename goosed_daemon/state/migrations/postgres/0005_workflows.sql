@@ -40,3 +40,16 @@ create table observations (
     detail    text not null
 );
 create index observations_by_workflow on observations (workflow);
+
+-- How long each step took, for the fleet's medians.
+create table step_times (
+    workflow  uuid not null references workflows (id),
+    attempt   integer not null,
+    step      text not null,
+    profile   text not null,
+    outcome   text not null,                     -- done, failed, timeout, cancelled, restarted
+    seconds   double precision not null,
+    ended_at  timestamptz not null,
+    primary key (workflow, attempt, step)
+);
+create index step_times_by_step on step_times (step, profile, ended_at);
