@@ -53,10 +53,11 @@ def context(
     offer: Offer | None = None,
     callback: str | None = None,
     agent: AgentContext | None = None,
+    asked: str | None = None,
 ) -> BootContext:
     """What the renderers take, for one machine, with the bundle that is current now. `callback` is
     the secret with which the install reports its progress, `agent` is for the agent of the
-    installed system.
+    installed system, `asked` the MAC of the card that boots.
 
     Raises `ArtifactMissing`.
     """
@@ -75,6 +76,7 @@ def context(
         expires=offer.token.expires_at if offer is not None else None,
         callback=callback and f"{base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
         agent=agent if profile.agent else None,
+        asked=asked,
     )
 
 

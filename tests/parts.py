@@ -99,6 +99,9 @@ PARTS = {
     "dpkg-deb": Part("dpkg", _command("dpkg-deb")),
     "gcc": Part("gcc", _command("gcc")),
     "git": Part("git", _command("git")),
+    "grub-mkimage": Part("grub-common", _command("grub-mkimage")),
+    "grub-script-check": Part("grub-common", _command("grub-script-check")),
+    "GRUB modules": Part("grub-efi-amd64-bin", _file("/usr/lib/grub/x86_64-efi/moddep.lst")),
     "initdb": Part("postgresql", _file("/usr/lib/postgresql/*/bin/initdb", "/usr/bin/initdb")),
     "ipxe.lkrn": Part("ipxe", _file("/usr/lib/ipxe/ipxe.lkrn", "/boot/ipxe.lkrn")),
     "iPXE ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/pxe-virtio.rom")),
@@ -117,6 +120,13 @@ PARTS = {
     "rpmbuild": Part("rpm", _command("rpmbuild")),
     "setpriv": Part("util-linux", _command("setpriv")),
     "shellcheck": Part("shellcheck", _command("shellcheck")),
+    "sbsign": Part("sbsigntool", _command("sbsign")),
+    "Secure Boot code": Part("ovmf", _file("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")),
+    "Secure Boot variables": Part("ovmf", _file("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")),
+    "signed grubnet": Part(
+        "grub-efi-amd64-signed", _file("/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed")
+    ),
+    "signed shim": Part("shim-signed", _file("/usr/lib/shim/shimx64.efi.signed")),
     "skopeo": Part("skopeo", _command("skopeo")),
     "ssh-add": Part("openssh-client", _command("ssh-add")),
     "ssh-agent": Part("openssh-client", _command("ssh-agent")),

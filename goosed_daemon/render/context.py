@@ -35,6 +35,12 @@ class BootContext:
     expires: datetime | None = None  # when the token does, aware
     callback: str | None = None  # URL that takes the install's reports; only rendered files need it
     agent: AgentContext | None = None  # for rendered files; None: no agent is installed
+    asked: str | None = None  # MAC of the card that booted; only boot scripts know it
+
+    @property
+    def mac(self) -> str:
+        """MAC of the card that boots: the one that asked, or else the machine's first."""
+        return self.asked or self.machine.mac[0]
 
     @property
     def hostname(self) -> str:

@@ -47,7 +47,7 @@ def _dracut_network(boot: BootContext) -> tuple[str, ...]:
     # A name of our own, since nobody knows yet what the kernel will call the card.
     where = f"{network.address.ip}::{network.gateway or ''}:{network.address.netmask}"
     return (
-        f"ifname={BOOT_CARD}:{boot.machine.mac[0]}",
+        f"ifname={BOOT_CARD}:{boot.mac}",
         f"ip={where}:{boot.hostname}:{BOOT_CARD}:none",
         *(f"nameserver={_bracketed(server)}" for server in boot.nameservers),
     )

@@ -145,11 +145,51 @@ def ipxe_arguments(values: tuple[str, ...]) -> Quoted:
     """
     joined = " ".join(map(kernel_argument, values))
     if len(joined) > MAX_COMMAND_LINE:
-        raise Unquotable(
-            f"the kernel arguments have {len(joined)} characters; a kernel reads {MAX_COMMAND_LINE}"
-        )
+        raise _too_long(joined)
     # Two blanks in a row make an empty word here, which `ipxe` refuses.
     return Quoted(" ".join(map(ipxe, joined.split(" "))) if joined else "")
+
+
+def grub(value: object) -> Quoted:
+    """One word of a GRUB command, in single quotes, which nothing but another ends.
+
+    (GRUB manual, section 6.3, "Quoting"; grub-core/script/yylex.l.)
+    """
+    text = _line(value, "a GRUB script")
+    if not text.isascii():
+        raise Unquotable(f"a GRUB script cannot hold {text!r}: it is not ASCII")
+    return Quoted(_grub_quoted(text))
+
+
+def grub_words(value: object) -> Quoted:
+    """Text for ``echo`` after a first plain word. Anything may stand here, as in `ipxe_words`."""
+    return Quoted(_grub_quoted("".join(c if " " <= c <= "~" else "?" for c in str(value))))
+
+
+def _grub_quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def grub_arguments(values: tuple[str, ...]) -> Quoted:
+    """Kernel arguments at the end of a GRUB ``linux`` command.
+
+    GRUB puts a backslash before quotes and backslashes in them (grub-core/lib/cmdline.c), which no
+    kernel takes away again, so that there may be none. A word with blanks it puts between double
+    quotes as a whole, which a kernel reads as it reads ``name="a value"``.
+    """
+    joined = " ".join(map(kernel_argument, values))
+    if len(joined) > MAX_COMMAND_LINE:
+        raise _too_long(joined)
+    for value in values:
+        if "'" in value or "\\" in value:
+            raise Unquotable(f"GRUB would change the kernel argument {value!r}: it has ' or \\")
+    return Quoted(" ".join(map(grub, values)))
+
+
+def _too_long(joined: str) -> Unquotable:
+    return Unquotable(
+        f"the kernel arguments have {len(joined)} characters; a kernel reads {MAX_COMMAND_LINE}"
+    )
 
 
 MAX_COMMAND_LINE = 2047 - 128  # COMMAND_LINE_SIZE of x86; the rest is for BOOTIF and initrd=

@@ -23,6 +23,9 @@ _FILTERS = {
     "ipxe": quoting.ipxe,
     "words": quoting.ipxe_words,
     "arguments": quoting.ipxe_arguments,
+    "grub": quoting.grub,
+    "grub_words": quoting.grub_words,
+    "grub_arguments": quoting.grub_arguments,
 }
 
 

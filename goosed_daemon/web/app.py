@@ -50,6 +50,8 @@ def routes(deps: Deps) -> tuple[Route, ...]:
         Route("GET", "/metrics", API, health.metrics),
         Route("GET", "/boot.ipxe", BOOTD, boot.chain),
         Route("GET", "/v1/boot/ipxe", BOOTD, boot.script),
+        Route("GET", "/boot.grub", BOOTD, boot.grub_chain),
+        Route("GET", "/v1/boot/grub", BOOTD, boot.grub_script),
         Route("GET", "/v1/render/{installer}", BOOTD, render.render),
         Route("GET", "/v1/artifacts/{bundle}/{path:.+}", BOOTD, artifacts.get),
         Route("POST", "/v1/machines/{mac}/progress", API, progress.report),

@@ -12,21 +12,26 @@ from goosed_daemon.errors import BadQuery
 
 # RFC 3986, section 3.2.2, less what no host of a site has: no escapes, no user, no IPvFuture.
 _HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?P<port>:[0-9]{1,5})?"
 )
 
 
 def base_url(request: web.Request, configured: str | None) -> str:
     """Where the asking machine reaches the daemon: as configured, or else as it did just now.
 
-    The Host field ends up in scripts, so that only a plain host and port pass. Raises `BadQuery`.
+    The Host field ends up in scripts, so that only a plain host and port pass. GRUB leaves the port
+    out of it, and tells it in the parameter `port`. Raises `BadQuery`.
     """
     if configured is not None:
         return configured
     host = request.host
-    if not _HOST.fullmatch(host):
+    if not (found := _HOST.fullmatch(host)):
         raise BadQuery("the Host field is not a host and port", hint="or set `public_url`")
-    return f"{request.scheme}://{host}"
+    port = one(request, "port", 5)
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise BadQuery(f"{port!r} is not a port", parameter="port")
+    told = f":{port}" if port not in (None, "80") and found["port"] is None else ""
+    return f"{request.scheme}://{host}{told}"
 
 
 MAX_BODY = 4096  # bytes: what machines send is a few short words

@@ -1,12 +1,13 @@
-"""GET /boot.ipxe and /v1/boot/ipxe: what iPXE runs.
+"""GET /boot.ipxe, /v1/boot/ipxe and their like for GRUB: what boot loaders run.
 
-iPXE shows nothing of a response whose status is an error, so every answer here is a script with
+They show nothing of a response whose status is an error, so every answer here is a script with
 status 200: it installs, or it says in words why the machine boots its disk instead.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 from aiohttp import web
 
@@ -15,7 +16,8 @@ from goosed_daemon import boot
 from goosed_daemon.errors import MachineNotArmed
 from goosed_daemon.infra import Infra, mac
 from goosed_daemon.infra.models import Machine
-from goosed_daemon.render import ipxe
+from goosed_daemon.render import grub, ipxe
+from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import BOOT_SCRIPTS, TOKENS
 from goosed_daemon.web import asked
 from goosed_daemon.web.current import Current
@@ -27,14 +29,23 @@ _HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-st
 _NO_PRESEED = "# Goose: the preseed is what url= on the kernel command line names.\n"
 
 
+class Language(Protocol):
+    """A module of `render` that writes scripts for one boot loader."""
+
+    def chain(self, base_url: str) -> str: ...
+    def install(self, boot: BootContext) -> str: ...
+    def local_disk(self, reason: str, hint: str = "") -> str: ...
+    def refuse(self, reason: str, hint: str = "") -> str: ...
+
+
 class Boot:
     """The handlers."""
 
     def __init__(self, deps: Deps, current: Current) -> None:
         self._deps = deps
         self._current = current
-        # machine or profile -> the profiles and refs under which it was found fit
-        self._checked: dict[tuple[str, str], tuple[Infra, object]] = {}
+        # profile, or machine and language -> the profiles and refs under which it was found fit
+        self._checked: dict[tuple[object, str], tuple[Infra, object]] = {}
 
     async def chain(self, request: web.Request) -> web.Response:
         """The script that asks for a machine's own, with every identity that iPXE knows.
@@ -45,20 +56,35 @@ class Boot:
         """
         if request.headers.get("User-Agent") == "debian-installer":
             return web.Response(text=_NO_PRESEED, headers=_HEADERS)
-        base = asked.base_url(request, await self._configured())
-        return web.Response(text=ipxe.chain(base), headers=_HEADERS)
+        return await self._chain(request, ipxe)
+
+    async def grub_chain(self, request: web.Request) -> web.Response:
+        """The `grub.cfg` that asks for a machine's own script."""
+        return await self._chain(request, grub)
 
     async def script(self, request: web.Request) -> web.Response:
-        """The script of the machine that asks. HEAD issues no token."""
+        """The iPXE script of the machine that asks. HEAD issues no token."""
+        return await self._script(request, ipxe)
+
+    async def grub_script(self, request: web.Request) -> web.Response:
+        """The GRUB script of the machine that asks. HEAD issues no token."""
+        return await self._script(request, grub)
+
+    async def _chain(self, request: web.Request, language: Language) -> web.Response:
+        base = asked.base_url(request, await self._configured())
+        return web.Response(text=language.chain(base), headers=_HEADERS)
+
+    async def _script(self, request: web.Request, language: Language) -> web.Response:
         if request.method == "HEAD":
             return web.Response(headers=_HEADERS)
         try:
-            text = await self._install(request)
+            text = await self._install(request, language)
             outcome = "install"
         except GooseError as error:
             # That a machine is not to be installed is how it should be; anything else is shown
             # for long enough to be read.
-            words = ipxe.local_disk if isinstance(error, MachineNotArmed) else ipxe.refuse
+            armed = not isinstance(error, MachineNotArmed)
+            words = language.refuse if armed else language.local_disk
             text = words(error.message, error.hint)
             outcome = error.code
             log.info("no install", extra={"fields": {"code": outcome, "why": error.message}})
@@ -69,14 +95,14 @@ class Boot:
         self._deps.telemetry.count(BOOT_SCRIPTS, outcome)
         return web.Response(text=text, headers=_HEADERS)
 
-    async def _install(self, request: web.Request) -> str:
+    async def _install(self, request: web.Request, language: Language) -> str:
         deps = self._deps
         given = mac.normalise(asked.needed(request, "mac"))
         uuid, serial = asked.one(request, "uuid"), asked.one(request, "serial")
         infra = await self._current.infra()
         base = asked.base_url(request, deps.settings.public_url or infra.site.url)
         machine = boot.recognise(infra, given, uuid, serial)
-        await self._check(infra, machine, base)
+        await self._check(infra, machine, base, language)
         offer = await deps.in_state(
             deps.tokens.offer,
             machine.mac[0],
@@ -85,30 +111,34 @@ class Boot:
             _names(infra, machine),
         )
         deps.telemetry.count(TOKENS, "issued" if offer.new else "offered", "")
-        return ipxe.install(
-            await deps.look(boot.context, infra, deps.catalog, machine, base, offer)
+        return language.install(
+            await deps.look(boot.context, infra, deps.catalog, machine, base, offer, asked=given)
         )
 
-    async def _check(self, infra: Infra, machine: Machine, base: str) -> None:
+    async def _check(self, infra: Infra, machine: Machine, base: str, language: Language) -> None:
         """Looks once per machine, profiles and state of the store whether an install can work at
         all, so that no token is wasted; later calls cost two comparisons."""
         refs = await self._deps.look(self._deps.catalog.store.refs_token)
         for key, look in (
             (("profile", infra.profile_of(machine).name), self._content_of),
-            (("machine", machine.name), self._script_of),
+            ((language, machine.name), self._script_of),
         ):
             known = self._checked.get(key)
             if known is None or known[0] is not infra or known[1] != refs:
-                await look(infra, machine, base)
+                await look(infra, machine, base, language)
                 self._checked[key] = infra, refs
 
-    async def _content_of(self, infra: Infra, machine: Machine, base: str) -> None:
+    async def _content_of(
+        self, infra: Infra, machine: Machine, base: str, language: Language
+    ) -> None:
         profile = infra.profile_of(machine)
         await self._deps.in_store(boot.check_content, self._deps.catalog, profile)
 
-    async def _script_of(self, infra: Infra, machine: Machine, base: str) -> None:
+    async def _script_of(
+        self, infra: Infra, machine: Machine, base: str, language: Language
+    ) -> None:
         offer = self._deps.tokens.sample(machine.mac[0], self._deps.clock())
-        ipxe.install(
+        language.install(
             await self._deps.look(boot.context, infra, self._deps.catalog, machine, base, offer)
         )
 

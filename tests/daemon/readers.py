@@ -1,4 +1,4 @@
-"""How iPXE, the kernel and debconf read what is rendered, for tests to hold it against."""
+"""How iPXE, GRUB, the kernel and debconf read what is rendered, for tests to hold it against."""
 
 from __future__ import annotations
 
@@ -24,6 +24,46 @@ def ipxe_commands(line: str) -> Iterator[list[str]]:
 def ipxe_expansions(word: str) -> list[str]:
     """The settings that iPXE would put into a word: src/core/settings.c, expand_settings()."""
     return re.findall(r"\$\{([^}]*)\}", word)
+
+
+def grub_words(line: str) -> list[str]:
+    """The words of one GRUB command: grub-core/script/yylex.l, without expansions.
+
+    Raises ValueError where a variable or another command would begin.
+    """
+    words: list[str] = []
+    word: list[str] | None = None
+    at = 0
+    while at < len(line):
+        c = line[at]
+        if c == "'":
+            end = line.index("'", at + 1)
+            word = [*(word or []), line[at + 1 : end]]
+            at = end
+        elif c == "\\":
+            word = [*(word or []), line[at + 1]]
+            at += 1
+        elif c == " ":
+            if word is not None:
+                words.append("".join(word))
+            word = None
+        elif c in '"$;&|<>{}\n':
+            raise ValueError(f"{c!r} stands open in {line!r}")
+        elif c == "#" and word is None:
+            break
+        else:
+            word = [*(word or []), c]
+        at += 1
+    return words if word is None else [*words, "".join(word)]
+
+
+def grub_kernel_line(words: list[str]) -> str:
+    """The kernel command line that GRUB makes of words: grub-core/lib/cmdline.c."""
+    made = []
+    for word in words:
+        escaped = "".join("\\" + c if c in "\\'\"" else c for c in word)
+        made.append(f'"{escaped}"' if " " in word else escaped)
+    return " ".join(made)
 
 
 def kernel_arguments(line: str) -> dict[str, str | None]:

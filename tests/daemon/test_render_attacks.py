@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from pydantic import ValidationError
 
 from bundles.errors import GooseError
 from goosed_daemon.infra import validate
-from goosed_daemon.render import ipxe, kickstart, preseed, quoting, templates
+from goosed_daemon.render import grub, ipxe, kickstart, preseed, quoting, templates
 from goosed_daemon.render.quoting import Unquotable
 from tests.daemon.infra_site import boot, full, machine, profile, site
 from tests.daemon.readers import (
+    grub_kernel_line,
+    grub_words,
     ipxe_commands,
     ipxe_expansions,
     kernel_arguments,
@@ -100,6 +103,51 @@ def test_kernel_arguments_arrive_or_are_refused(texts: list[str]) -> None:
     assert ipxe_expansions(quoted) == []
     expected = {t.partition("=")[0]: t.partition("=")[2] if "=" in t else None for t in texts}
     assert kernel_arguments(" ".join(command[2:])) == expected
+
+
+@given(HOSTILE)
+@nasty
+def test_grub_word_is_one_word_or_refused(text: str) -> None:
+    try:
+        quoted = quoting.grub(text)
+    except Unquotable:
+        return
+    assert grub_words(f"linux {quoted} last") == ["linux", text, "last"]
+
+
+@given(HOSTILE)
+@nasty
+def test_words_on_grubs_screen_are_one_word_whatever_they_are(text: str) -> None:
+    quoted = quoting.grub_words(text)
+    assert quoted.isascii() and quoted.isprintable()
+    assert len(grub_words(f"echo goose: {quoted}")) == 3
+
+
+@given(st.lists(HOSTILE, max_size=4))
+@example(["a=b", "c=d e", "f"])
+@example(["a=b\\"])
+@example(["a='b'"])
+@example(["a= b  c "])
+@example(["", "a"])
+@example(["a b=c"])
+@example([])
+def test_kernel_arguments_arrive_through_grub_or_are_refused(texts: list[str]) -> None:
+    try:
+        quoted = quoting.grub_arguments(tuple(texts))
+    except Unquotable:
+        return
+    _, *words = grub_words(f"linux {quoted}")
+    expected = {t.partition("=")[0]: t.partition("=")[2] if "=" in t else None for t in texts}
+    assert kernel_arguments(grub_kernel_line(words)) == expected
+
+
+def test_grub_itself_reads_each_nasty_word_as_one(tmp_path: Path) -> None:
+    """Its checker has the real parser: what opens a quote, block or command is an error to it."""
+    checker = part("grub-script-check")
+    words = [*NASTY, "}", "done", "fi; then {", "a\\'b", "'", '"', "$(x)", "`id`"]
+    script = "".join(f"if true; then echo {quoting.grub_words(w)}; fi\n" for w in words)
+    done = subprocess.run([checker], input=script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @given(HOSTILE)
@@ -214,6 +262,11 @@ def ipxe_shape(text: str) -> list[list[str]]:
     return [[c[0] if c else "" for c in ipxe_commands(line)] for line in text.split("\n")]
 
 
+def grub_shape(text: str) -> list[str]:
+    """Each line without its words in single quotes, which must stand alone."""
+    return [re.sub(r"'[^']*'(?:\\'(?:'[^']*')?)*", "Q", line) for line in text.split("\n")]
+
+
 def kickstart_shape(text: str) -> list[str]:
     return [line.split()[0] if line.strip() else "" for line in text.split("\n")]
 
@@ -242,6 +295,16 @@ def assert_shape_or_refused(
 def test_ipxe_script_keeps_its_commands(at: tuple[str, str], value: str) -> None:
     assert_shape_or_refused(ipxe.install, ipxe_shape, "rhel9", at, value)
     assert_shape_or_refused(ipxe.install, ipxe_shape, "debian12", at, value)
+
+
+@given(st.sampled_from(FIELDS), HOSTILE)
+@example(("machine", "hostname"), "db\nlinux (http,evil)/x")
+@example(("profile", "kernel"), "x'; linux '/evil")
+@example(("machine", "name"), "x'\\''; reboot; echo '")
+@example(("machine", "console"), "ttyS0 init=/bin/sh")
+def test_grub_script_keeps_its_commands(at: tuple[str, str], value: str) -> None:
+    assert_shape_or_refused(grub.install, grub_shape, "rhel9", at, value)
+    assert_shape_or_refused(grub.install, grub_shape, "debian12", at, value)
 
 
 @given(st.sampled_from(FIELDS), HOSTILE)

@@ -7,14 +7,16 @@ writes them anew and fails; read the difference with git before it is committed.
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from goosed_daemon.infra import validate
-from goosed_daemon.render import ipxe
+from goosed_daemon.render import grub, ipxe
 from tests.daemon.infra_site import BASE, RELEASES, boot, full, profile
+from tests.parts import part
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -23,6 +25,12 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "install-dhcp.ipxe": lambda: ipxe.install(boot()),
     "install-static-rhel9.ipxe": lambda: ipxe.install(full("rhel9")),
     "install-static-debian12.ipxe": lambda: ipxe.install(full("debian12")),
+    "chain.grub": lambda: grub.chain(BASE),
+    "install-dhcp.grub": lambda: grub.install(boot()),
+    "install-static-rhel9.grub": lambda: grub.install(full("rhel9")),
+    "install-static-debian12.grub": lambda: grub.install(full("debian12")),
+    "local.grub": lambda: grub.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
+    "refuse.grub": lambda: grub.refuse("no machine has MAC 52:54:00:12:34:99"),
     "local.ipxe": lambda: ipxe.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
     "refuse.ipxe": lambda: ipxe.refuse("no machine has MAC 52:54:00:12:34:99"),
     "minimal.ks": lambda: validate.rendered(boot()),
@@ -49,6 +57,12 @@ def test_golden(name: str) -> None:
 
 def test_no_golden_file_is_left_over() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name.endswith(".grub")])
+def test_grub_itself_takes_its_scripts(name: str) -> None:
+    checker = part("grub-script-check")
+    subprocess.run([checker], input=DOCUMENTS[name](), text=True, check=True)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -11,6 +11,7 @@ import pytest
 from goosed_daemon import audit, machines
 from goosed_daemon.state import State
 from tests.daemon.content import make_store
+from tests.daemon.readers import grub_words
 from tests.daemon.state_backends import MAC, TTL
 from tests.daemon.test_web_artifacts import raw
 from tests.daemon.web_site import FILES, PROFILES, Lab, running
@@ -89,6 +90,59 @@ async def test_who_is_not_installed_is_told_why_and_boots_the_disk(
     assert response.status == 200  # iPXE shows nothing of errors
     assert words in script and "sanboot" in script and "token" not in script
     assert events(lab.deps.state) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?mac=52:54:00:00:00:99", "no machine has MAC 52:54:00:00:00:99"),
+        ("?mac=nonsense", "is not a MAC address"),
+        ("", "mac is missing"),
+        (f"?mac={MAC}&port=99999", "is not a port"),
+        (f"?mac={MAC}", "not armed"),
+    ],
+)
+async def test_grub_is_told_why_not_and_boots_the_disk(lab: Lab, query: str, words: str) -> None:
+    response = await lab.get("/v1/boot/grub" + query)
+    script = await response.text()
+    assert response.status == 200  # GRUB shows nothing of errors
+    assert words in script and "chainloader" in script and "token" not in script
+    assert events(lab.deps.state) == []
+
+
+async def test_grub_and_ipxe_offer_one_and_the_same_token(lab: Lab) -> None:
+    lab.arm()
+    assert (await lab.get(f"/v1/boot/grub?mac={MAC}", "HEAD")).status == 200
+    assert "token-issued" not in events(lab.deps.state)
+    script = await (await lab.get(f"/v1/boot/grub?mac={MAC}")).text()
+    secret = await lab.token()
+    assert f"'inst.ks={lab.url}/v1/render/kickstart?token={secret}'" in script
+    assert f"'BOOTIF=01-{MAC.replace(':', '-')}'" in script
+    assert (await render(lab, secret))[0] == 200
+    assert machines.show(lab.deps.state, MAC).tries_left == 2  # type: ignore[union-attr]
+
+
+async def test_the_port_that_grub_leaves_out_of_its_host_field_is_told_in_the_query(
+    lab: Lab,
+) -> None:
+    lab.arm()
+    port = lab.url.rpartition(":")[2]
+    chain = await (await lab.get("/boot.grub")).text()
+    assert f'&port="{port}' in chain
+    asked = await lab.get(f"/v1/boot/grub?mac={MAC}&port={port}", Host="127.0.0.1")
+    assert f"'inst.ks=http://127.0.0.1:{port}/v1/render" in await asked.text()
+    plain = await lab.get(f"/v1/boot/grub?mac={MAC}&port=80", Host="127.0.0.1")
+    assert "'inst.ks=http://127.0.0.1/v1/render" in await plain.text()
+
+
+async def test_grub_script_injection_by_query_does_not_leave_its_line(lab: Lab) -> None:
+    evil = "x%0Areboot%0A';%20reboot;%20echo%20'%20$(reboot)%20%22%20{%20}"
+    for query in (f"?mac={evil}", f"?mac=52:54:00:00:00:99&serial={evil}&uuid={evil}"):
+        script = await (await lab.get("/v1/boot/grub" + query)).text()
+        checked = [line for line in script.splitlines() if "reboot" in line]
+        assert checked
+        for line in checked:
+            assert grub_words(line)[:2] == ["echo", "goose:"] and len(grub_words(line)) == 3
 
 
 async def test_script_injection_by_query_does_not_leave_its_line(lab: Lab) -> None:

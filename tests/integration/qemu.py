@@ -17,10 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-Firmware = Literal["bios", "uefi"]
+Firmware = Literal["bios", "uefi", "secure"]  # secure: UEFI that enforces Secure Boot
 
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+SECURE_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
+SECURE_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.ms.fd")  # trusts what Microsoft signed
 HOST = "10.0.2.2"  # where a guest of QEMU's user network finds this machine's 127.0.0.1
 
 # Control sequences and escapes (ECMA-48, section 5.4; ECMA-35, section 13.2), and the control
@@ -45,8 +47,9 @@ class Machine:
     """A running machine. A context manager: it never outlives its block.
 
     `mac` is its first NIC's; `more_macs` add NICs of the same kind that boot nothing. `bootfile`
-    is the URL that its DHCP offer names. `scratch` is a folder of the test's own, for the UEFI
-    variables and the transcript.
+    is the URL that its DHCP offer names, or a file of the folder `tftp`. `disk` is a folder whose
+    files are on its disk's only partition (FAT). `scratch` is a folder of the test's own, for the
+    UEFI variables and the transcript; `variables` are those to begin with, if not the firmware's.
     """
 
     def __init__(
@@ -58,9 +61,19 @@ class Machine:
         scratch: Path,
         memory_mb: int = 256,
         more_macs: Sequence[str] = (),
+        tftp: Path | None = None,
+        disk: Path | None = None,
+        variables: Path | None = None,
     ) -> None:
         self._scratch = scratch
-        self._command = _command(firmware, mac, bootfile, scratch, memory_mb, more_macs)
+        self._command = _firmware(firmware, scratch, variables)
+        self._command += ["-m", str(memory_mb), "-nographic", "-nodefaults", "-no-reboot"]
+        self._command += ["-serial", "stdio"]
+        self._command += _network(firmware, mac, bootfile, more_macs, tftp)
+        if disk is not None:
+            # Second in the boot order, since OVMF looks at no disk that is not in it.
+            self._command += ["-drive", f"if=none,id=d0,format=raw,readonly=on,file=fat:{disk}"]
+            self._command += ["-device", "virtio-blk-pci,drive=d0,bootindex=2"]
         self._raw = bytearray()
         self._started = time.monotonic()
         self._process = subprocess.Popen(
@@ -152,26 +165,35 @@ class Machine:
         raise NotBooted(f"{message}\n--- {command}\n--- its screen:\n{self.screen[-6000:]}")
 
 
-def _command(
-    firmware: Firmware,
-    mac: str,
-    bootfile: str,
-    scratch: Path,
-    memory_mb: int,
-    more_macs: Sequence[str],
-) -> list[str]:
-    command = ["qemu-system-x86_64", "-machine", "q35,accel=tcg", "-cpu", "qemu64"]
-    command += ["-m", str(memory_mb), "-nographic", "-nodefaults", "-no-reboot", "-serial", "stdio"]
-    if firmware == "uefi":
-        variables = scratch / "uefi-variables.fd"
-        shutil.copyfile(OVMF_VARS, variables)
+def _firmware(firmware: Firmware, scratch: Path, variables: Path | None) -> list[str]:
+    machine, cpu = "q35,accel=tcg", "qemu64"
+    if firmware == "secure":
+        machine, cpu = "q35,smm=on,accel=tcg", "qemu64,+rdrand,+smep"
+    command = ["qemu-system-x86_64", "-machine", machine, "-cpu", cpu]
+    if firmware != "bios":
+        secure = firmware == "secure"
+        own = scratch / "uefi-variables.fd"
+        shutil.copyfile(variables or (SECURE_VARS if secure else OVMF_VARS), own)
+        code = SECURE_CODE if secure else OVMF_CODE
         flash = "if=pflash,format=raw"
-        command += ["-drive", f"{flash},unit=0,readonly=on,file={OVMF_CODE}"]
-        command += ["-drive", f"{flash},unit=1,file={variables}"]
+        command += ["-drive", f"{flash},unit=0,readonly=on,file={code}"]
+        command += ["-drive", f"{flash},unit=1,file={own}"]
+    if firmware == "secure":
+        command += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
+        command += ["-global", "ICH9-LPC.disable_s3=1", "-device", "virtio-rng-pci"]
+    return command
+
+
+def _network(
+    firmware: Firmware, mac: str, bootfile: str, more_macs: Sequence[str], tftp: Path | None
+) -> list[str]:
     # No romfile: QEMU's default is iPXE for both kinds of firmware, and only that one is patched
-    # to the PCI ids of the device; with any named file SeaBIOS finds nothing to boot.
-    command += ["-netdev", f"user,id=n0,bootfile={bootfile}"]
-    command += ["-device", f"virtio-net-pci,netdev=n0,mac={mac},bootindex=1"]
+    # to the PCI ids of the device; with any named file SeaBIOS finds nothing to boot. Nobody signed
+    # it, so that under Secure Boot the firmware's own PXE asks.
+    rom = ",romfile=" if firmware == "secure" else ""
+    folder = f",tftp={tftp}" if tftp is not None else ""
+    command = ["-netdev", f"user,id=n0,bootfile={bootfile}{folder}"]
+    command += ["-device", f"virtio-net-pci,netdev=n0,mac={mac},bootindex=1{rom}"]
     for number, other in enumerate(more_macs, start=1):
         command += ["-netdev", f"user,id=n{number}"]
         command += ["-device", f"virtio-net-pci,netdev=n{number},mac={other},romfile="]

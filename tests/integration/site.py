@@ -123,9 +123,13 @@ class Site:
         return int(self.url.rsplit(":", 1)[1])
 
     def get(self, path: str) -> str:
+        """The text that goosed answers to a GET."""
+        return self.get_bytes(path).decode()
+
+    def get_bytes(self, path: str) -> bytes:
         """What goosed answers to a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            return bytes(answer.read())
 
     def logged(self, message: str) -> list[dict[str, Any]]:
         """The log lines with this message."""

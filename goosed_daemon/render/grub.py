@@ -1,0 +1,69 @@
+"""GRUB scripts, for machines whose Secure Boot takes shim and GRUB but no iPXE.
+
+The same answers as `ipxe` gives, in GRUB's language. Run under the signed GRUB of a distribution by
+tests: its words are quoted like those of a shell; `exit 1` hands back to UEFI. Files are named by
+`$goose`, the device that the chain was read from, since a GRUB may have http, or tftp alone.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from goosed_daemon.render import kernel, templates
+from goosed_daemon.render.context import BootContext
+from goosed_daemon.render.ipxe import ATTEMPTS, PAUSE
+
+
+def chain(base_url: str) -> str:
+    """The `grub.cfg` that asks the daemon at `base_url` what to do. Raises `Unquotable`."""
+    return templates.get("chain.grub.j2").render(
+        device=_device(base_url),
+        root=urlsplit(base_url).path,
+        port=_port(base_url),
+        attempts=tuple(range(1, ATTEMPTS + 1)),
+        pause=PAUSE,
+    )
+
+
+def install(boot: BootContext) -> str:
+    """The script that starts the installer. Raises `Unquotable`."""
+    return templates.get("install.grub.j2").render(
+        boot=boot,
+        disk=boot.disk,
+        device=_device(boot.base_url),
+        arguments=(f"BOOTIF=01-{boot.mac.replace(':', '-')}", *kernel.arguments(boot)),
+        kernel=_path(boot.content(boot.profile.kernel)),
+        initrds=[_path(boot.content(path)) for path in boot.profile.initrd],
+        expires=boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None,
+        attempts=tuple(range(1, ATTEMPTS + 1)),
+        pause=PAUSE,
+    )
+
+
+def local_disk(reason: str, hint: str = "") -> str:
+    """The script that boots the disk at once: all is as it should be. Any text may be given."""
+    return templates.get("local.grub.j2").render(reason=reason, hint=hint, pause=0)
+
+
+def refuse(reason: str, hint: str = "") -> str:
+    """The script that says why nothing is installed, waits for a reader, and boots the disk."""
+    return templates.get("local.grub.j2").render(reason=reason, hint=hint, pause=PAUSE)
+
+
+def _device(base_url: str) -> str:
+    """How GRUB calls the daemon: ``http,HOST`` or ``http,HOST:PORT``."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    port = _port(base_url)
+    return f"http,{host}" if port == 80 else f"http,{host}:{port}"
+
+
+def _port(base_url: str) -> int:
+    parts = urlsplit(base_url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path
