@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from bundles import layout, sshsig
@@ -25,6 +25,8 @@ from bundles.statement import Statement, parse_time
 from bundles.volume import MAX_TIME, blob_name
 from bundles.writer import VolumeWriter
 
+_HASHING = 2  # threads
+
 
 class Assembly:
     """One build at work. After `write`, `statement` and `message` are final."""
@@ -33,35 +35,35 @@ class Assembly:
         self,
         plan: Plan,
         signers: Sequence[Signer],
+        pool: ThreadPoolExecutor,
         progress: Progress,
     ) -> None:
-        self._plan, self._signers, self._progress = plan, signers, progress
+        self._plan, self._signers, self._pool, self._progress = plan, signers, pool, progress
         self.statement = plan.statement
         self.message = b""
         self.count = len(plan.statement.volumes)
         self._mtime = entry_time(plan.statement)
 
-    def write(self, files: Sequence[PendingFile], pool: ThreadPoolExecutor) -> list[str]:
+    def write(self, files: Sequence[PendingFile]) -> list[str]:
         """Writes the volumes into `files` and makes them durable; returns their digests.
 
         One pass: layers are hashed while they are written, heads are filled in last.
         """
-        with ExitStack() as stack:
-            writers = [
-                stack.enter_context(VolumeWriter(file, self._plan.head_size(k), self._mtime, pool))
-                for k, file in enumerate(files, 1)
-            ]
-            self._progress.start("building", self._plan.statement.totals.bytes)
-            found = self._fill(writers, pool)
-            self._progress.finish()
-            for writer, head in zip(writers, self._heads(found), strict=True):
-                writer.write_head(head)
-                writer.end()
-            return finish(files, pool, self._progress)
+        writers = [
+            VolumeWriter(file, self._plan.head_size(k), self._mtime)
+            for k, file in enumerate(files, 1)
+        ]
+        self._progress.start("building", self._plan.statement.totals.bytes)
+        found = self._fill(writers)
+        self._progress.finish()
+        for writer, head in zip(writers, self._heads(found), strict=True):
+            writer.write_head(head)
+            writer.end()
+        return finish(files, self._progress)
 
-    def _fill(self, writers: Sequence[VolumeWriter], pool: ThreadPoolExecutor) -> Found:
+    def _fill(self, writers: Sequence[VolumeWriter]) -> Found:
         found, twins = Found(self._plan), Twins(self._plan.pieces)
-        items = found.content(pool)
+        items = found.content(self._pool)
         for k, (writer, pieces) in enumerate(zip(writers, self._shares(), strict=True), 1):
             self._progress.volume(writer.file.path.name, k, self.count)
             for piece in pieces:
@@ -92,25 +94,27 @@ class Assembly:
             yield head_entries(index, self.message, signatures, documents.entries)
 
 
-def finish(files: Sequence[PendingFile], pool: ThreadPoolExecutor, progress: Progress) -> list[str]:
-    """Makes written volumes durable; returns their digests, hashed meanwhile, on as many threads
-    as `pool` has left."""
+def finish(files: Sequence[PendingFile], progress: Progress) -> list[str]:
+    """Makes written volumes durable; returns their digests, two hashed at a time meanwhile."""
     progress.start("writing out", sum(file.size for file in files))
+    stop = threading.Event()
 
     def sync() -> None:
         for file in files:
             file.sync()
 
-    def digest(number: int) -> str:
-        progress.volume(files[number].path.name, number + 1, len(files))
-        return files[number].digest(progress)
-
-    flush = pool.submit(sync)
+    pool = ThreadPoolExecutor(1 + _HASHING)
     try:
-        hashes = list(pool.map(digest, range(len(files))))
+        flush = pool.submit(sync)
+        hashing = [pool.submit(file.digest, progress, stop) for file in files]
+        hashes = []
+        for k, (file, hashed) in enumerate(zip(files, hashing, strict=True), 1):
+            progress.volume(file.path.name, k, len(files))  # the first that is not done
+            hashes.append(hashed.result())
+        flush.result()
     finally:
-        wait([flush])
-    flush.result()
+        stop.set()
+        pool.shutdown(cancel_futures=True)
     progress.finish()
     return hashes
 

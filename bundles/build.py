@@ -32,7 +32,7 @@ from bundles.statement import Statement
 from bundles.store import durable
 from bundles.volumelist import ListedVolume, VolumeList
 
-_THREADS = 3  # two that read and hash, one that may wait for the disk
+_THREADS = 2  # that read and hash
 
 
 class OutputExists(GooseError):
@@ -75,7 +75,7 @@ class Assembled(Protocol):
     message: bytes  # the statement, encoded
     count: int  # of volumes
 
-    def write(self, files: Sequence[PendingFile], pool: ThreadPoolExecutor) -> list[str]:
+    def write(self, files: Sequence[PendingFile]) -> list[str]:
         """Writes them into `files` and makes them durable; returns their digests."""
 
 
@@ -96,7 +96,7 @@ def build(
 
     def assemble(pool: ThreadPoolExecutor) -> Assembled:
         if base is None:
-            return Assembly(plan, signers, progress)
+            return Assembly(plan, signers, pool, progress)
         return DeltaAssembly(plan, base, signers, pool, progress)
 
     stem = volumelist.stem(plan.statement.name, plan.statement.version)
@@ -129,7 +129,7 @@ def write(
                 )
                 for path in paths
             ]
-            hashes = assembly.write(files, pool)
+            hashes = assembly.write(files)
             listing = VolumeList(
                 name=assembly.statement.name,
                 version=assembly.statement.version,

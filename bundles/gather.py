@@ -52,9 +52,12 @@ class Large:
         self._piece = piece
         self._pool = pool
         self._memory = memory
-        self._hashes = [hashlib.sha256()] + ([whole] if whole else [])
+        self._hashes = [hashlib.sha256()]
+        if whole:  # up to the end of its first part a file hashes to what the part does
+            self._hashes = [whole] if piece.layer.part == 1 else [hashlib.sha256(), whole]
         self._whole = whole
         self._settled: str | None = None
+        self._digest = ""
 
     @property
     def settled(self) -> bool:
@@ -118,21 +121,19 @@ class Large:
             end = piece.offset + piece.layer.size
             if os.fstat(descriptor).st_size != end:
                 raise changed(piece)
-        if self._settled is not None and self._settled != self._hashed():
+        self._digest = digests.PREFIX + self._hashes[0].hexdigest()
+        if self._settled is not None and self._settled != self._digest:
             raise changed(piece)
 
     @property
     def digest(self) -> str:
         """The layer's digest, once it is settled or all chunks were taken."""
-        return self._settled or self._hashed()
+        return self._settled or self._digest
 
     @property
     def file_digest(self) -> str:
         """The digest of the whole file, once all chunks of its last part were taken."""
         return digests.PREFIX + self._whole.hexdigest() if self._whole else self.digest
-
-    def _hashed(self) -> str:
-        return digests.PREFIX + self._hashes[0].hexdigest()
 
 
 class Twins:

@@ -6,7 +6,6 @@ All that goes in is known before the first byte is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bundles import digest as digests
@@ -80,7 +79,7 @@ class PackVolumes:
         ]
         self._size = sum(pack.size for pack, _ in content.packs)
 
-    def write(self, files: Sequence[PendingFile], pool: ThreadPoolExecutor) -> list[str]:
+    def write(self, files: Sequence[PendingFile]) -> list[str]:
         """Writes the volumes into `files` and makes them durable; returns their digests."""
         self._progress.start("building", self._size)
         for number, file in enumerate(files):
@@ -91,7 +90,7 @@ class PackVolumes:
                 at += len(data)
             file.write_end(END, at)
         self._progress.finish()
-        return finish(files, pool, self._progress)
+        return finish(files, self._progress)
 
     def _stated(self, entries: Sequence[tuple[str, bytes]], volumes: tuple[int, ...]) -> Statement:
         digest, data = entries[0]

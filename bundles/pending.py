@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +16,7 @@ from bundles import buffers
 from bundles import digest as digests
 from bundles.progress import Progress
 from bundles.store import durable
+from bundles.store.writeout import WriteOut
 
 _READ_BACK = 4 * 1024 * 1024  # bytes
 
@@ -27,12 +29,14 @@ class PendingFile:
         self.path = path
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self.descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._writing_out = WriteOut(lambda: os.fdatasync(self.descriptor))
         self._published = self._kept = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._writing_out.close()
         os.close(self.descriptor)
         if not self._kept:
             (self.path if self._published else self._temporary).unlink(missing_ok=True)
@@ -51,15 +55,17 @@ class PendingFile:
         self._put(data, at)
 
     def sync(self) -> None:
-        """Makes the bytes durable."""
+        """Makes the whole file durable."""
+        self._writing_out.wait()
         os.fsync(self.descriptor)
 
-    def digest(self, progress: Progress) -> str:
-        """The digest of the file as it stands, which is read once more for that."""
+    def digest(self, progress: Progress, stop: threading.Event) -> str:
+        """The digest of the file as it stands, which is read once more for that, or up to where
+        it was told to `stop`."""
         whole = hashlib.sha256()
         buffer = buffers.aligned(_READ_BACK)
         at = 0
-        while count := os.preadv(self.descriptor, [buffer], at):
+        while not stop.is_set() and (count := os.preadv(self.descriptor, [buffer], at)):
             whole.update(buffer[:count])
             progress.advance(count)
             at += count
@@ -81,3 +87,4 @@ class PendingFile:
             done = 0
             while done < len(view):
                 done += os.pwrite(self.descriptor, view[done:], at + done)
+            self._writing_out.wrote(done)

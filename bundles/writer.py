@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Self
 
 from bundles.gather import Large, Small
 from bundles.layout import Layer
@@ -14,28 +11,16 @@ from bundles.progress import Progress
 from bundles.volume import BLOCK, END, blob_name, header, padding
 
 _BUFFER = 1024 * 1024  # bytes gathered before a write
-_FLUSH = 256 * 1024 * 1024  # bytes written before the disk is set to work on them
 
 
 class VolumeWriter:
-    """A volume, written in place into `file`; a context manager that waits for the disk."""
+    """A volume, written in place into `file`."""
 
-    def __init__(
-        self, file: PendingFile, head_size: int, mtime: int, pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, file: PendingFile, head_size: int, mtime: int) -> None:
         self.file = file
-        self._head_size, self._mtime, self._pool = head_size, mtime, pool
+        self._head_size, self._mtime = head_size, mtime
         self._buffer = bytearray()
         self._position = head_size  # where the buffer goes
-        self._flushed = 0
-        self._flush: Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._flush is not None:
-            self._flush.exception()
 
     def add(self, layer: Layer, item: Small | Large, seen: set[str], progress: Progress) -> str:
         """Writes one layer unless its digest is in `seen`; returns the digest.
@@ -81,24 +66,11 @@ class VolumeWriter:
         self.file.write(header(blob_name(item.digest), layer.size, self._mtime), self._position)
         self.file.write(bytes(padding(layer.size)), at)
         self._position = at + padding(layer.size)
-        self._start_flush()
 
     def _drain(self) -> None:
         self.file.write(self._buffer, self._position)
         self._position += len(self._buffer)
         self._buffer.clear()
-        self._start_flush()
-
-    def _start_flush(self) -> None:
-        """Lets the disk work while content is read, instead of all at the end."""
-        if self._position - self._flushed < _FLUSH:
-            return
-        if self._flush is not None:
-            if not self._flush.done():
-                return
-            self._flush.result()
-        self._flushed = self._position
-        self._flush = self._pool.submit(os.fdatasync, self.file.descriptor)
 
 
 def encode_head(entries: Sequence[tuple[str, bytes]], mtime: int) -> bytes:

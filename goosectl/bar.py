@@ -72,6 +72,8 @@ class Bar(Stage):
     def _figures(self, moment: Moment) -> list[str]:
         """What is said in numbers; where it is narrow the last but one goes first."""
         if not moment.total:
+            if not moment.done:
+                return []
             return [sizes.text(moment.done), f"{sizes.text(int(moment.rate))}/s"]
         left = "-:--" if moment.left is None else sizes.clock(moment.left)
         return [

@@ -13,6 +13,7 @@ from bundles.store import durable
 from bundles.store.errors import translated
 from bundles.store.local_lock import LocalLock
 from bundles.store.protocol import Refs
+from bundles.store.writeout import WriteOut
 
 if TYPE_CHECKING:
     from bundles.store.local import LocalStore
@@ -31,6 +32,7 @@ class LocalIngest:
                 self._unfinished = self._staging.exists()
                 self._staging.mkdir(parents=True, exist_ok=True)
                 self._staged = self._believable()
+                self._writing_out = WriteOut(self._lock.sync)
         except BaseException:
             self._lock.close()
             raise
@@ -43,6 +45,7 @@ class LocalIngest:
             for folder in (self._staging, self._staging.parent):
                 with suppress(OSError):  # what is staged stays for the next run
                     folder.rmdir()
+        self._writing_out.close()
         self._lock.close()
 
     def has(self, digest: str, size: int) -> bool:
@@ -59,10 +62,12 @@ class LocalIngest:
 
     def create(self, digest: str) -> StagedBlob:
         with translated(str(self._staging)):
-            return StagedBlob(f"{self._staging}/{digests.hex_of(digest)}", digest, self._staged)
+            path = f"{self._staging}/{digests.hex_of(digest)}"
+            return StagedBlob(path, digest, self._staged, self._writing_out)
 
     def checkpoint(self) -> None:
         with translated(str(self._store.folder)):
+            self._writing_out.wait()
             self._lock.sync()
             self._unfinished = True  # no ref leads to them yet, and no clean-up may take them
             for digest in self._staged:
@@ -93,8 +98,9 @@ class LocalIngest:
 class StagedBlob:
     """A blob on its way in."""
 
-    def __init__(self, path: str, digest: str, staged: set[str]) -> None:
+    def __init__(self, path: str, digest: str, staged: set[str], writing_out: WriteOut) -> None:
         self._path, self._digest, self._staged = path, digest, staged
+        self._writing_out = writing_out
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -103,6 +109,7 @@ class StagedBlob:
             done = os.write(self._file, data)
             while done < len(data):
                 done += os.write(self._file, memoryview(data)[done:])
+            self._writing_out.wrote(done)
         except OSError:
             with translated(self._path):
                 raise
