@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from goosectl import operator, output
 
 if TYPE_CHECKING:
+    from goosed_daemon.agent_rows import Agent
     from goosed_daemon.machines import Arming
     from goosed_daemon.token_rows import Token
 
@@ -76,18 +78,19 @@ def list_() -> None:
 
     Example: goosectl machine list
     """
-    from goosed_daemon import machines, token_rows
+    from goosed_daemon import agent_rows, machines, token_rows
 
-    armings, waiting = {}, {}
+    armings, waiting, agents, at = {}, {}, {}, operator.now()
     with operator.state_if_any() as state:
         if state is not None:
             armings = {arming.mac: arming for arming in machines.known(state)}
-            waiting = token_rows.waiting(state, operator.now())
+            waiting = token_rows.waiting(state, at)
+            agents = {agent.mac: agent for agent in agent_rows.known(state)}
     infra = operator.infra_if_good("machines are listed by MAC alone")
     described = {m.mac[0]: m for m in infra.machines.values()} if infra is not None else {}
     rows = []
-    for mac in {**described, **armings, **waiting}:
-        row = _row(mac, armings.get(mac), waiting.get(mac))
+    for mac in {**described, **armings, **waiting, **agents}:
+        row = _row(mac, armings.get(mac), waiting.get(mac), agents.get(mac), at)
         if machine := described.get(mac):
             row |= {"name": machine.name, "profile": machine.profile}
         rows.append(row)
@@ -103,16 +106,18 @@ def show(
 
     Example: goosectl machine show web1
     """
-    from goosed_daemon import audit, machines, token_rows
+    from goosectl.agent import words
+    from goosed_daemon import agent_rows, audit, machines, token_rows
 
     mac, name = operator.resolve(machine, needs_profiles=False)
-    arming, token, happened = None, None, []
+    arming, token, agent, happened, at = None, None, None, [], operator.now()
     with operator.state_if_any() as state:
         if state is not None:
             arming = machines.show(state, mac)
-            token = token_rows.waiting(state, operator.now()).get(mac)
+            token = token_rows.waiting(state, at).get(mac)
+            agent = agent_rows.show(state, mac)
             happened = audit.events(state, mac=mac, limit=events) if events else []
-    value = _row(mac, arming, token) | {
+    value = _row(mac, arming, token, agent, at) | {
         "name": name,
         "events": [
             {
@@ -126,6 +131,8 @@ def show(
         ],
     }
     lines = [f"{name or 'no profile'}  {mac}", _words(arming, token)]
+    if agent is not None:
+        lines.append(words(agent, None, at))
     lines += [
         f"{operator.show(event.at)}  {event.kind}  by {event.actor}"
         + "".join(f"  {key}={text}" for key, text in event.detail.items())
@@ -160,10 +167,14 @@ _COLUMNS = [
     ("state", "State"),
     ("changed_at", "Since"),
     ("token_expires_at", "Token waits until"),
+    ("agent", "Agent"),
+    ("seen_at", "Seen"),
 ]
 
 
-def _row(mac: str, arming: Arming | None, token: Token | None) -> dict[str, object]:
+def _row(
+    mac: str, arming: Arming | None, token: Token | None, agent: Agent | None, at: datetime
+) -> dict[str, object]:
     return {
         "name": None,
         "mac": mac,
@@ -174,6 +185,8 @@ def _row(mac: str, arming: Arming | None, token: Token | None) -> dict[str, obje
         "changed_at": operator.show(arming.changed_at) if arming is not None else None,
         "token": token.id if token is not None else None,
         "token_expires_at": operator.show(token.expires_at) if token is not None else None,
+        "agent": agent.state(at) if agent is not None else None,
+        "seen_at": operator.show(agent.seen_at) if agent is not None else None,
     }
 
 

@@ -24,6 +24,10 @@ NOUNS = {
     "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
     "workflow": ("goosectl.workflow", "Follow every machine's way from armed to ready."),
     "token": ("goosectl.token", "Issue and revoke boot tokens."),
+    "agent": (
+        "goosectl.agent",
+        "See which machines are alive; cut agents off, let them enrol.",
+    ),
     "audit": ("goosectl.audit", "See what happened, and check the record of it."),
     "db": ("goosectl.db", "Bring the site's state database to this version."),
     "pki": ("goosectl.pki", "Make the site's own certificates."),

@@ -22,6 +22,7 @@ class Setting:
 
 
 token_ttl = forms.span("1s", "7d")
+enrol_ttl = forms.span("1m", "30d")
 
 TABLE = (
     Setting(
@@ -68,7 +69,7 @@ TABLE = (
     Setting(
         "enrol_ttl",
         "GOOSED_ENROL_TTL",
-        forms.span("1m", "30d"),
+        enrol_ttl,
         "12h",
         "How long the enrolment secret in a rendered file waits for the agent of the installed"
         " system, counted from the render.",
