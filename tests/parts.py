@@ -92,6 +92,7 @@ PARTS = {
     "age": Part("age", _command("age")),
     "busybox": Part("busybox-static", _command("busybox")),
     "curl": Part("curl", _command("curl")),
+    "dash": Part("dash", _command("dash")),
     "debian-installer initrd": Part(_DI, _file(f"{_DI_FILES}/initrd.gz")),
     "debian-installer kernel": Part(_DI, _file(f"{_DI_FILES}/linux")),
     "debconf-set-selections": Part("debconf", _command("debconf-set-selections")),

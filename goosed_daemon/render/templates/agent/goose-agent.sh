@@ -214,7 +214,8 @@ status)
     ;;
 esac
 
-# One at a time. The lock ends with its holder, however that ends.
+# One at a time, where there is flock, as on every system with systemd. The lock ends with its holder,
+# however that ends.
 exec 9>"$folder/lock"
 ! command -v flock >/dev/null || flock -n 9 || exit 0
 
