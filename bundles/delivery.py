@@ -7,7 +7,7 @@ keep the next from being imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +99,7 @@ def sort_out(paths: Sequence[Path], identities: Sequence[Unwrapper] = ()) -> lis
     with `identities`.
 
     Raises `NoVolumes`. A bundle of which there is a list and no volume is left out, unless it is
-    the only one.
+    the only one, or a file bears a name of that list and holds another bundle.
     """
     found = media.search(paths)
     lists = [_look_at_list(path) for path in (*found.lists, *found.near)]
@@ -109,14 +109,17 @@ def sort_out(paths: Sequence[Path], identities: Sequence[Unwrapper] = ()) -> lis
     for candidate in candidates:
         key = candidate.digest or _owner(candidate, lists, candidates)
         groups.setdefault(key, Delivery()).volumes.append(candidate)
-    _hand_out(lists, groups, len(found.lists))
+    names = {candidate.path.name for candidate in candidates}
+    near = [each for each in lists[len(found.lists) :] if _names(each.listed, names)]
+    _hand_out(lists, groups, [*lists[: len(found.lists)], *near])
     if not groups:
         raise NoVolumes("no volume was given")
+    vouched = {path for delivery in groups.values() for path in _vouched(delivery)}
     for delivery in groups.values():
-        delivery.strays = list(_strays(delivery, candidates))
+        delivery.strays = list(_strays(delivery, candidates, vouched))
     for path in found.signatures:
         _hand_to(path, groups.values(), path in paths)
-    whole = [delivery for delivery in groups.values() if delivery.volumes]
+    whole = [delivery for delivery in groups.values() if delivery.volumes or delivery.strays]
     return sorted(whole or groups.values(), key=lambda delivery: delivery.order)
 
 
@@ -190,9 +193,15 @@ def _owner(
     return same[0] if same else candidate.stem
 
 
-def _hand_out(lists: Sequence[_ListFile], groups: dict[str, Delivery], given: int) -> None:
+def _names(listed: VolumeList | None, files: Collection[str]) -> bool:
+    return listed is not None and any(volume.file in files for volume in listed.volumes)
+
+
+def _hand_out(
+    lists: Sequence[_ListFile], groups: dict[str, Delivery], given: Sequence[_ListFile]
+) -> None:
     """Gives each delivery the lists of its statement; where there is none, those of its name and
-    version, which then contradict it. Only the first `given` lists count without a volume."""
+    version, which then contradict it. Only the lists `given` count without a volume."""
     own = {key: [each for each in lists if each.statement == key] for key in groups}
     for key, delivery in groups.items():
         stems = {candidate.stem for candidate in delivery.volumes}
@@ -200,7 +209,7 @@ def _hand_out(lists: Sequence[_ListFile], groups: dict[str, Delivery], given: in
         delivery.lists = [each.path for each in about]
         delivery.listed = next((each.listed for each in about if each.listed), None)
     taken = {path for delivery in groups.values() for path in delivery.lists}
-    for each in lists[:given]:
+    for each in given:
         if each.listed and each.path not in taken:
             alone = groups.setdefault(each.listed.statement, Delivery(listed=each.listed))
             alone.lists.append(each.path)
@@ -220,11 +229,25 @@ def _hand_to(signature: Path, deliveries: Iterable[Delivery], given: bool) -> No
         raise StraySignature(f"{shown(signature.name)} belongs to none of the volumes given")
 
 
-def _strays(delivery: Delivery, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+def _vouched(delivery: Delivery) -> Iterator[Path]:
+    """The files that bear the name which the list of what they hold gives them."""
+    if listed := delivery.listed:
+        for candidate in delivery.volumes:
+            if candidate.digest == listed.statement and listed.number_of(candidate.path.name):
+                yield candidate.path
+
+
+def _strays(
+    delivery: Delivery, candidates: Sequence[Candidate], vouched: Collection[Path]
+) -> Iterator[Candidate]:
     listed = delivery.listed
-    if listed is None or listed.statement not in {each.digest for each in delivery.volumes}:
+    if listed is None:
+        return
+    if delivery.volumes and listed.statement not in {each.digest for each in delivery.volumes}:
         return  # nothing here is of that list
     here = {None, *(each.number for each in delivery.volumes)}
     for candidate in candidates:
+        if not delivery.volumes and candidate.path in vouched:
+            continue  # two builds of one version, and of one of them the list alone
         if listed.number_of(candidate.path.name) not in here and candidate not in delivery.volumes:
             yield candidate

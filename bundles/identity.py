@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundles import agekey, keyfile
 from bundles.agefile import BadAgeFile, Stanza, decode_base64, derive
 from bundles.keyfile import BadKey
+from bundles.keys import PassphraseNeeded, WrongPassphrase
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from bundles.agefile import Unwrapper
 
+_PUBLIC = (b"ssh-", b"ecdsa-", b"sk-")  # how a line of a .pub file begins
 _WRAPPED = 32  # bytes of a file key and its tag
 _SHARE = 32
 _X25519 = b"age-encryption.org/v1/X25519"
@@ -90,39 +93,68 @@ class SshRsaKey:
             raise BadAgeFile("its header was changed") from None
 
 
-def read(path: Path) -> list[Unwrapper]:
-    """The identities that a file holds: age secret keys or one SSH private key without
-    passphrase. Raises `BadKey` or `KeyExposed`."""
+def read(path: Path, ask: Callable[[Path], str] | None = None) -> list[Unwrapper]:
+    """The identities that a file holds: age secret keys or one SSH private key; `ask` is called
+    for its passphrase, when it has one.
+
+    Raises `BadKey`, `KeyExposed`, `PassphraseNeeded` or `WrongPassphrase`.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    data = keyfile.read(path)  # a wrong kind is the first complaint
+    if data.startswith(_PUBLIC) or agekey.is_recipient(data):
+        raise BadKey(
+            f"{path} is a public key: it seals, and opens nothing",
+            hint="give the private file that belongs to it",
+            file=str(path),
+        )
     data = keyfile.read_secret(path)
     try:
         if agekey.is_secret(data):
             lines = data.decode("ascii").splitlines()
             return [X25519Key(line) for line in lines if line and not line.startswith("#")]
-        return [_ssh(data)]
-    except (ValueError, TypeError) as error:
+        return [_ssh(data, path, ask)]
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadKey(
             f"{path} holds no identity that opens sealed volumes",
-            hint="give a .agekey file, or an SSH private key without passphrase",
+            hint="give a .agekey file, or an SSH private key (Ed25519 or RSA)",
             file=str(path),
         ) from error
 
 
-def _ssh(data: bytes) -> Unwrapper:
-    """Raises ValueError, or TypeError when it has a passphrase."""
-    from cryptography.hazmat.primitives import serialization
+def _ssh(data: bytes, path: Path, ask: Callable[[Path], str] | None) -> Unwrapper:
+    """Raises ValueError, TypeError or UnsupportedAlgorithm when it is none that opens."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = _load(data, None)
+    if key is None:
+        if ask is None:
+            raise PassphraseNeeded(f"{path} is protected by a passphrase", file=str(path))
+        try:
+            key = _load(data, ask(path).encode())
+        except ValueError as error:
+            raise WrongPassphrase(
+                f"{path}: wrong passphrase", hint="try again; nothing was opened", file=str(path)
+            ) from error
+    if not isinstance(key, Ed25519PrivateKey | RSAPrivateKey):
+        raise ValueError("neither Ed25519 nor RSA")
+    public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    wire = base64.b64decode(public.split()[1])
+    return SshEd25519Key(key, wire) if isinstance(key, Ed25519PrivateKey) else SshRsaKey(key, wire)
+
+
+def _load(data: bytes, passphrase: bytes | None) -> object:
+    """An SSH private key; None where it has a passphrase and none is given."""
+    from cryptography.hazmat.primitives import serialization
 
     openssh = data.lstrip().startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----")
     load = serialization.load_ssh_private_key if openssh else serialization.load_pem_private_key
-    key = load(data, None)
-    if not isinstance(key, Ed25519PrivateKey | RSAPrivateKey):
-        raise ValueError("neither Ed25519 nor RSA")
-    public = key.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
-    wire = base64.b64decode(public.split()[1])
-    return SshEd25519Key(key, wire) if isinstance(key, Ed25519PrivateKey) else SshRsaKey(key, wire)
+    try:
+        return load(data, passphrase)
+    except TypeError:  # so the library says that a passphrase is missing
+        return None
 
 
 def _tag(wire: bytes) -> str:

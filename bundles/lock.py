@@ -7,6 +7,7 @@ only as the lock pins them.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,6 +80,14 @@ def read(path: Path) -> Lock | None:
         raise BadLock(f"{path}: {error.strerror}", file=str(path)) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadLock(f"{path} is not a lock: {error!r}", file=str(path)) from error
+
+
+def changed(old: Lock, new: Lock) -> Iterator[tuple[Pin, Pin]]:
+    """The pins of both whose content is another one now."""
+    for pin in new.pins:
+        before = old.pin(pin.url)
+        if before is not None and before != pin:
+            yield before, pin
 
 
 def write(path: Path, lock: Lock) -> None:

@@ -35,6 +35,11 @@ class RollbackRefused(GooseError):
     default_hint = "to go back on purpose, pass --allow rollback-refused"
 
 
+_NO_ID = (
+    "say which site this is, by the name of the Site in the folder infra (docs/profiles.md),"
+    f" or pass --allow {WrongAudience.code}"
+)
+
 OVERRIDABLE = (WrongAudience.code, Expired.code, RollbackRefused.code)
 
 
@@ -74,7 +79,8 @@ class Policy:
         if statement.audience and (site := self.site()) not in statement.audience:
             sites = ", ".join(statement.audience)
             me = f"this site is {site}" if site else "this site has no id"
-            found.append(WrongAudience(f"{where}: {name} is for {sites}; {me}"))
+            hint = WrongAudience.default_hint if site else _NO_ID
+            found.append(WrongAudience(f"{where}: {name} is for {sites}; {me}", hint=hint))
         if statement.base is not None and statement.root in self.held:
             return found
         if statement.expires and parse_time(statement.expires) <= self.now:

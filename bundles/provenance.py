@@ -9,12 +9,15 @@ under the bundle's signature; it needs no envelope. What it says is docs/bundle-
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import bundles
 from bundles import canonical
 from bundles import digest as digests
+from bundles.errors import GooseError
 from bundles.layout import PROVENANCE
 from bundles.lock import Lock
 from bundles.recipe import Entry, Recipe
@@ -128,3 +131,69 @@ def _public(url: str) -> str:
     """`url` without the name and password of who may fetch it."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+# Reading it again
+
+
+class BadProvenance(GooseError):
+    """The provenance in a bundle is not of the form that the format prescribes."""
+
+    code = "bad-provenance"
+    default_hint = "another program built it: `goosectl store get` reads the file as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one artifact was read from: its builder's word."""
+
+    title: str
+    origin: str  # a URL, or a path where the recipe stood
+    digest: str  # ``sha256:HEX``, of a tree ``dirHash:HEX``
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the provenance in a bundle says."""
+
+    builder: str
+    version: str  # of goosectl
+    recipe: str  # the digest of the recipe's bytes
+    sources: tuple[Source, ...]
+
+
+def read(data: bytes, where: str) -> Provenance:
+    """What `data` says. It was signed with the bundle, and is believed as far as its signers are.
+
+    Raises `NotCanonical` or `BadProvenance`.
+    """
+    value: Any = canonical.loads(data, where)
+    try:
+        if (value["_type"], value["predicateType"]) != (STATEMENT_TYPE, PREDICATE_TYPE):
+            raise ValueError(f"it is a {value['_type']} of {value['predicateType']}")
+        definition = value["predicate"]["buildDefinition"]
+        said, builder = (
+            definition["externalParameters"],
+            value["predicate"]["runDetails"]["builder"],
+        )
+        entries = zip(said["contents"], definition["resolvedDependencies"], strict=True)
+        return Provenance(
+            builder=str(builder["id"]),
+            version=str(builder["version"]["goose"]),
+            recipe=_digest(said["recipe"]["digest"]),
+            sources=tuple(
+                Source(
+                    str(found["name"]),
+                    str(entry.get("url") or entry.get("file") or entry["tree"]),
+                    _digest(found["digest"]),
+                )
+                for entry, found in entries
+            ),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadProvenance(f"{where} is not the provenance of a bundle: {error}") from error
+
+
+def _digest(value: Mapping[str, object]) -> str:
+    ((kind, text),) = value.items()
+    return f"{kind}:{text}"

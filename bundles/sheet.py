@@ -79,7 +79,9 @@ class Sheet:
             ("Created", said.created or "not stated"),
             ("Expires", said.expires or "never"),
         ]
-        if said.base:
+        if self.listed.stem != volumelist.stem(said.name, said.version):
+            facts.append(("Repair", "brings what the site asked for, and needs the rest there"))
+        elif said.base:
             facts.append(("Delta", "needs the bundle that it builds on"))
         return facts
 

@@ -19,6 +19,7 @@ from bundles import beside, media, sshsig, volumelist
 from bundles import digest as digests
 from bundles.delivery import Candidate, Delivery
 from bundles.errors import GooseError, shown
+from bundles.faults import raise_any
 from bundles.media import NoVolumes
 from bundles.unseal import IdentityNeeded
 from bundles.verify import Authority
@@ -106,6 +107,7 @@ def take(delivery: Delivery, authority: Authority, at: datetime) -> Tally:
     found.listed, found.signers = trusted
     _compare(delivery, found.listed, found)
     if not delivery.volumes:
+        raise_any(found.faults)
         raise NoVolumes(f"none of the volumes of {delivery.label} is here: {found.absent}")
     return found
 

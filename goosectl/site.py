@@ -73,10 +73,12 @@ def lenient_policy() -> Policy:
 
 
 def identities(paths: Sequence[Path] | None) -> list[Unwrapper]:
-    """The identities in files that a person named. Raises `BadKey` or `KeyExposed`."""
+    """The identities in files that a person named; a passphrase is asked for on the terminal.
+    Raises what `identity.read` raises."""
     from bundles import identity
+    from goosectl import ask
 
-    return [key for path in paths or () for key in identity.read(path)]
+    return [key for path in paths or () for key in identity.read(path, ask.passphrase_of)]
 
 
 def downloads() -> Downloads:

@@ -10,9 +10,16 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?", re.IGNORECASE)
 
-# What fits on common media: the largest file of FAT32, and the sectors of 2048 bytes of a
-# single-layer DVD (ECMA-267) and of a single-layer Blu-ray disc.
-MEDIA = {"fat32": 2**32 - 1, "dvd5": 2_295_104 * 2048, "bd25": 12_219_392 * 2048}
+# Of a disc: what its file system takes (UDF), the list of volumes, its signatures and the sheet.
+_BESIDE = 16 * 2**20
+# The largest file that fits on common media: FAT32 allows no larger one; a single-layer DVD+R has
+# 2295104 sectors of 2048 bytes (ECMA-349), a single-layer Blu-ray disc 12219392, of which 11826176
+# are left once it is formatted with spare sectors for bad ones, as most programs do (MMC-5).
+MEDIA = {
+    "fat32": 2**32 - 1,
+    "dvd5": 2_295_104 * 2048 - _BESIDE,
+    "bd25": 11_826_176 * 2048 - _BESIDE,
+}
 
 
 def parse(text: str) -> int:

@@ -99,6 +99,7 @@ PARTS = {
     "dpkg": Part("dpkg", _command("dpkg")),
     "dpkg-deb": Part("dpkg", _command("dpkg-deb")),
     "gcc": Part("gcc", _command("gcc")),
+    "genisoimage": Part("genisoimage", _command("genisoimage")),
     "git": Part("git", _command("git")),
     "grub-mkimage": Part("grub-common", _command("grub-mkimage")),
     "grub-script-check": Part("grub-common", _command("grub-script-check")),

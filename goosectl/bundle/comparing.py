@@ -14,6 +14,7 @@ from goosectl.bundle import since
 from goosectl.bundle.options import BasePaths, Identities, app
 
 if TYPE_CHECKING:
+    from bundles.agefile import Unwrapper
     from bundles.packages.listed import Listed
     from bundles.view import View
 
@@ -44,9 +45,10 @@ def diff(
 
     out = output.get()
     with ExitStack() as stack:
-        old = _view(a, stack, identity, base)
+        identities = site.identities(identity)
+        old = _view(a, stack, identities, base)
         # Of the two the first is most often what the second builds on, if that is a delta.
-        new = _view(b, stack, identity, base or ([Path(a)] if Path(a).exists() else None))
+        new = _view(b, stack, identities, base or ([Path(a)] if Path(a).exists() else None))
         why = None
         try:
             packages = compare.packages(_packages(old), _packages(new))
@@ -71,7 +73,7 @@ def diff(
 
 
 def _view(
-    text: str, stack: ExitStack, identity: list[Path] | None, base: list[Path] | None
+    text: str, stack: ExitStack, identities: list[Unwrapper], base: list[Path] | None
 ) -> View:
     """The bundle that `text` names; a path goes before a name of the store."""
     from bundles import view
@@ -84,7 +86,7 @@ def _view(
             site.witness(),
             site.lenient_policy(),
             stack,
-            site.identities(identity),
+            identities,
             since.known(base).documents,
         )
         return view.of_volumes(volumes)

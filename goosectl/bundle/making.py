@@ -39,7 +39,8 @@ def init(
 def lock(recipe: RecipePath) -> None:
     """Pin the digest of every `url` of a recipe.
 
-    Fetches each one into the cache and writes the lock beside the recipe.
+    Fetches each one into the cache and writes the lock beside the recipe. Where there was one
+    before, each input that has changed since is named with both digests.
 
     Example: goosectl bundle lock bundle.yaml
     """
@@ -51,9 +52,26 @@ def lock(recipe: RecipePath) -> None:
     with interruptible("no lock was written", "run it again: downloads go on where they stopped"):
         made = recipes.make_lock(loaded, site.downloads(), datetime.now(UTC), out.progress())
     path = locks.path_for(recipe)
+    try:
+        before = locks.read(path)
+    except locks.BadLock:  # it is made anew: nothing can be said of what it pinned
+        before = None
     locks.write(path, made)
+    changed = list(locks.changed(before, made)) if before else []
     pins = [{"url": p.url, "digest": p.digest, "size": p.size} for p in made.pins]
-    out.result({"lock": str(path), "inputs": pins}, text=f"wrote {path}: {len(pins)} inputs pinned")
+    out.result(
+        {
+            "lock": str(path),
+            "inputs": pins,
+            "changed": [{"url": o.url, "old": o.digest, "new": n.digest} for o, n in changed],
+        },
+        text="\n".join(
+            [
+                *(f"changed  {old.url}\n  {old.digest} ->\n  {new.digest}" for old, new in changed),
+                f"wrote {path}: {told.amount(len(pins), 'input')} pinned",
+            ]
+        ),
+    )
 
 
 @app.command()
@@ -101,7 +119,7 @@ def build(
     """
     from bundles import build as builder
     from bundles import lock as locks
-    from bundles import plan, provenance, sbom, seal
+    from bundles import plan, provenance, sbom, seal, sheet
     from bundles import recipe as recipes
     from bundles.sshsig import BUNDLE, signature_length
     from goosectl import ask
@@ -128,7 +146,11 @@ def build(
         )
         built = builder.build(planned, signers, out, progress, recipients, base)
     files = [*built.volumes, built.volume_list, *built.signatures]
-    files += manifest.write(built, planned, signers)
+    entries = [
+        sheet.Entry(each.title, len(each.files), sum(file.size for file in each.files))
+        for each in planned.artifacts
+    ]
+    files += manifest.write(built, entries, signers)
     report.result(
         {
             "bundle": built.statement.name,

@@ -13,10 +13,11 @@ from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bundles.agefile import Unwrapper
     from bundles.build import Built
     from bundles.delivery import Delivery
-    from bundles.plan import Plan
     from bundles.sheet import Entry, Sheet
     from bundles.sshsig import Signer
     from bundles.statement import Statement
@@ -87,8 +88,8 @@ def manifest(
     )
 
 
-def write(built: Built, planned: Plan, signers: list[Signer]) -> list[Path]:
-    """Writes the sheet beside the volumes that were built; returns its files."""
+def write(built: Built, entries: Sequence[Entry], signers: Sequence[Signer]) -> list[Path]:
+    """Writes the sheet beside the volumes that were built and hold `entries`; returns its files."""
     from bundles import sheet, volumelist
     from bundles.store import durable
 
@@ -100,10 +101,7 @@ def write(built: Built, planned: Plan, signers: list[Signer]) -> list[Path]:
             for path, signer in zip(built.signatures, signers, strict=True)
         ],
         built.statement,
-        [
-            sheet.Entry(each.title, len(each.files), sum(file.size for file in each.files))
-            for each in planned.artifacts
-        ],
+        entries,
     )
     files = {
         built.volume_list.with_name(listed.stem + sheet.HTML): made.html(),

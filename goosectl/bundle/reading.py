@@ -15,21 +15,27 @@ from goosectl.bundle.options import BasePaths, Identities, Paths, app
 def inspect(
     paths: Paths,
     files: Annotated[bool, typer.Option("--files", help="List every file.")] = False,
+    folders: Annotated[
+        int | None,
+        typer.Option("--folders", metavar="N", min=1, help="Show folders, N levels of them."),
+    ] = None,
     identity: Identities = None,
     base: BasePaths = None,
 ) -> None:
     """Show what volumes hold.
 
-    Reads their heads only, and needs no store. Says who signed, also beside the volumes, and
-    whether a trust root on this machine vouches for them. The files of a delta are shown where the
+    Reads their heads and the provenance that the builder added, and needs no store. Says who
+    signed, also beside the volumes, whether a trust root on this machine vouches for them, and
+    from which recipe and inputs the bundle was built. The files of a delta are shown where the
     site's store, or --base, has what it builds on.
 
-    Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar
+    Example: goosectl bundle inspect media/site-base-2026.11.1.1of1.goose.tar --folders 2
     """
     from contextlib import ExitStack
 
+    from bundles import view
     from bundles.ingest import open_volumes
-    from goosectl.bundle import since
+    from goosectl.bundle import listing, since
 
     out = output.get()
     witness = site.witness()
@@ -44,16 +50,23 @@ def inspect(
             partly=True,
         )
         head, lacking = volumes[0].head, volumes[0].lacking
+        origin, why = listing.provenance(volumes) if lacking is None else (None, None)
+    held = view.files_of(head) if files or folders else {}
     numbers = sorted({volume.head.volume for volume in volumes})
     out.result(
         {
             **told.facts(head, witness.trusted),
             "volumes": numbers,
-            "files": told.files(head) if files else None,
+            "provenance": listing.origin_facts(origin) if origin else None,
+            "folders": listing.folder_facts(held, folders) if folders else None,
+            "files": listing.file_facts(held) if files else None,
         },
         text="\n".join(
             [
-                *told.description(head, witness.words(), numbers, files),
+                *told.description(head, witness.words(), numbers, origin),
+                *(listing.folder_lines(held, folders) if folders else ()),
+                *(listing.file_lines(held) if files else ()),
+                *([f"its provenance is not shown: {why.message}"] if why else ()),
                 *([f"its files are not shown: {lacking.message}; see --base"] if lacking else ()),
             ]
         ),

@@ -10,6 +10,7 @@ import typer
 
 from bundles.errors import GooseError
 from goosectl import output, site, sizes
+from goosectl.bundle import manifest
 from goosectl.bundle import words as told
 from goosectl.bundle.options import Identities, Paths, app
 
@@ -54,12 +55,14 @@ def repair(
 
     Takes what the request names, and no more, from the bundle's own volumes, which must be signed
     by one of the keys given or as this machine's trust root says. The site imports the result like
-    any bundle, and is whole again.
+    any bundle, and is whole again. Writes volumes, their signed list and the courier's sheet, as
+    `bundle build` does.
 
     Example: goosectl bundle repair repair.json media --key release --out repair
     """
     from bundles import repair as repairs
     from bundles import repair_request, repairbuild, seal
+    from bundles.sheet import Entry
     from goosectl import ask
 
     report = output.get()
@@ -81,7 +84,9 @@ def repair(
         built = repairbuild.build(asked, answer, signers, out, progress, recipients, most)
     files = [*built.volumes, built.volume_list, *built.signatures]
     names = [source.content.name for source in answer.sources]
-    brought = [f"{len(names)} layers", *(["all documents"] if answer.documents else [])]
+    entries = [Entry(each.content.name, 1, each.content.layer.size) for each in answer.sources]
+    files += manifest.write(built, entries, signers)
+    brought = [told.amount(len(names), "layer"), *(["all documents"] if answer.documents else [])]
     report.result(
         {
             "bundle": asked.name,

@@ -64,7 +64,7 @@ def sign(
     listing = cosign.list_of([volume.path for volume in volumes], head.statement)
     documents += [listing] if listing else []
     numbers = sorted({volume.head.volume for volume in volumes})
-    report.note("\n".join(told.description(head, witness.words(), numbers, False)))
+    report.note("\n".join(told.description(head, witness.words(), numbers)))
     written = cosign.sign(documents, signers, out)
     head, _ = _opened([*paths, *filter(_of_statement, written)], witness, identities)
     text = [told.summary(head.statement)]

@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundles.errors import shown
 from goosectl import sizes
 
 if TYPE_CHECKING:
     from bundles.base import Base
     from bundles.build import Built
+    from bundles.provenance import Provenance
     from bundles.statement import Statement
     from bundles.verify import TrustedHead
 
@@ -39,7 +41,7 @@ def summary(said: Statement) -> str:
     totals = said.totals
     return (
         f"{said.name} {said.version} (sequence {said.sequence}):"
-        f" {totals.files} files, {sizes.text(totals.bytes)}"
+        f" {amount(totals.files, 'file')}, {sizes.text(totals.bytes)}"
     )
 
 
@@ -111,21 +113,10 @@ def artifacts(head: TrustedHead) -> dict[str, tuple[int, int]]:
     return {title: (files[title], size[title]) for title in files}
 
 
-def files(head: TrustedHead) -> list[dict[str, object]]:
-    """Every layer with its path."""
-    return [
-        {
-            "path": content.name,
-            "size": content.layer.size,
-            "mode": f"{content.layer.mode:04o}",
-            "digest": content.digest,
-        }
-        for content in head.contents
-    ]
-
-
-def description(head: TrustedHead, vouched: str, numbers: list[int], files: bool) -> list[str]:
-    """What people are told by `inspect`, line by line."""
+def description(
+    head: TrustedHead, vouched: str, numbers: list[int], origin: Provenance | None = None
+) -> list[str]:
+    """What people are told of a bundle's head, line by line, and of where its content is from."""
     said = head.statement
     lines = [
         summary(said),
@@ -136,11 +127,16 @@ def description(head: TrustedHead, vouched: str, numbers: list[int], files: bool
     ]
     if base := builds_on(head):
         lines.insert(1, f"delta     on {', '.join(base)}, which must be imported first")
+    if origin:
+        lines.append(f"built by  goosectl {shown(origin.version)} from the recipe {origin.recipe}")
+    sources = {source.title: source for source in origin.sources} if origin else {}
     for title, (count, size) in artifacts(head).items():
-        lines.append(f"  {title}: {count} files, {sizes.text(size)}")
-    if files:
-        lines += [
-            f"    {c.layer.mode:04o} {c.layer.size:>13} {c.digest[7:19]} {c.name}"
-            for c in head.contents
-        ]
+        lines.append(f"  {title}: {amount(count, 'file')}, {sizes.text(size)}")
+        if source := sources.get(title):
+            lines.append(f"    from {shown(source.origin)}, {source.digest}")
     return lines
+
+
+def amount(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

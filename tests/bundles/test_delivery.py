@@ -162,6 +162,30 @@ def test_volume_of_another_bundle_under_a_listed_name(yard: Yard) -> None:
     )
 
 
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_another_bundle_in_the_place_of_all_that_the_list_names(yard: Yard, given: str) -> None:
+    """Also where nothing of what the list is about is left to compare with."""
+    first, *others = yard.build()
+    for path in others:
+        path.unlink()
+    other = yard.build("other", name="other", version="2.0")[0]
+    shutil.copy(other, first)
+    found, base = yard.sort(yard.media if given == "folder" else first)
+    assert (base.label, base.volumes, found.label) == ("base 1.0.0", [], "other 2.0")
+    with pytest.raises(tally.ForeignVolume, match=r"is not of base 1\.0\.0: it holds volume 1"):
+        tally.take(base, yard.shop.root, NOW)
+    assert tally.take(found, yard.shop.root, NOW).faults == []
+
+
+def test_a_list_left_over_from_another_build_of_the_version_is_no_matter(yard: Yard) -> None:
+    yard.build("other", created="2026-11-24T12:00:00Z")
+    for path in yard.shop.folder.glob("other/*.tar"):
+        path.unlink()
+    yard.build()
+    (only,) = yard.sort(yard.media, yard.shop.folder / "other")
+    assert yard.take().faults == [] and len(only.volumes) == 3
+
+
 def test_sealed_file_that_the_list_does_not_name(yard: Yard) -> None:
     first, *_ = yard.build(sealed=True)
     stray = first.with_name("base-1.0.0.4of4.goose.tar.age")

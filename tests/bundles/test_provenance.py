@@ -6,12 +6,17 @@ import hashlib
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
+from in_toto_attestation.v1 import statement as in_toto
+from in_toto_attestation.v1 import statement_pb2
 
-from bundles import agekey, build, digest, layout, provenance, recipe, seal
+from bundles import agekey, build, canonical, digest, layout, provenance, recipe, seal
 from bundles.catalog import Catalog
 from bundles.document import InvalidDocument
 from bundles.lock import Lock, Pin
@@ -95,6 +100,16 @@ def test_it_has_the_fields_of_in_toto_and_slsa_in_their_forms(shop: Workshop) ->
         assert set(resource) <= {"name", "uri", "digest"}
         [(algorithm, value)] = resource["digest"].items()
         assert algorithm in ("sha256", "dirHash") and re.fullmatch(r"[0-9a-f]{64}", value)
+
+
+def test_the_library_of_in_toto_reads_every_field_of_it(shop: Workshop) -> None:
+    """By the schemas that the two specifications publish, which refuse an unknown field."""
+    said = Built(shop).said()
+    attested = json_format.ParseDict(said, statement_pb2.Statement())
+    in_toto.Statement.copy_from_pb(attested).validate()
+    predicate = json_format.ParseDict(said["predicate"], provenance_pb2.Provenance())
+    assert json_format.MessageToDict(predicate) == said["predicate"]
+    assert predicate.build_definition.resolved_dependencies[2].uri == "http://127.0.0.1:1/fw.bin"
 
 
 def test_its_subjects_are_the_documents_of_the_bundle(shop: Workshop) -> None:
@@ -206,3 +221,43 @@ def test_a_volume_too_small_for_a_made_file_is_refused(shop: Workshop) -> None:
     )
     with pytest.raises(VolumeTooSmall, match="'x'"):
         shop.build(artifacts=[*shop.artifacts(), odd], volume_size=700_000)
+
+
+def test_it_is_read_as_it_was_written(shop: Workshop) -> None:
+    built = Built(shop)
+    said = provenance.read(built.served(), "P")
+    assert said.recipe == digest.of(built.recipe_bytes)
+    assert [(each.title, each.origin) for each in said.sources] == [
+        ("os", "./tree"),
+        ("extra/motd", "./tree/etc/motd"),
+        ("firmware/fw.bin", "http://127.0.0.1:1/fw.bin"),
+    ]
+    assert said.sources[2].digest == digest.of(FIRMWARE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said.update(predicateType="https://slsa.dev/provenance/v9"),
+        lambda said: said.update(predicate=None),
+        lambda said: said["predicate"].pop("runDetails"),
+        lambda said: said["predicate"]["buildDefinition"]["resolvedDependencies"].pop(),
+        lambda said: said["predicate"]["buildDefinition"].update(resolvedDependencies=7),
+        lambda said: said["predicate"]["buildDefinition"]["externalParameters"].pop("recipe"),
+        lambda said: said["predicate"]["buildDefinition"]["resolvedDependencies"][0].update(
+            digest={}
+        ),
+        lambda said: said["predicate"]["buildDefinition"]["externalParameters"].update(
+            contents=[[], [], []]
+        ),
+    ],
+)
+def test_provenance_of_another_form_is_refused(
+    shop: Workshop, change: Callable[[Any], Any]
+) -> None:
+    said = Built(shop).said()
+    change(said)
+    with pytest.raises(provenance.BadProvenance):
+        provenance.read(canonical.dumps(said), "P")
+    with pytest.raises(provenance.BadProvenance):
+        provenance.read(b"[]", "P")

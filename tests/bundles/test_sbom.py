@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from cyclonedx.model.bom import Bom
 from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 import bundles
 from bundles import layout, packages, sbom
@@ -141,6 +143,18 @@ def test_the_library_of_cyclonedx_reads_every_field_of_it(shop: Workshop) -> Non
     assert sorted(again.pop("components"), key=key) == sorted(said.pop("components"), key=key)
     assert again == said
     assert said["metadata"]["component"] == {"type": "data", "name": "base", "version": "1.0.0"}
+
+
+def test_the_schema_of_cyclonedx_takes_it(shop: Workshop) -> None:
+    """The published schema of 1.6, and no field beside it."""
+    packaging.rpm(shop.tree / "Packages", "one", license="GPLv2+")
+    packaging.wheel(shop.tree / "Packages")
+    said = bill(shop)
+    validator = JsonStrictValidator(SchemaVersion.V1_6)
+    assert len(said["components"]) >= 3
+    assert validator.validate_str(json.dumps(said)) is None
+    said["components"][0]["version"] = 1
+    assert validator.validate_str(json.dumps(said)) is not None
 
 
 def test_the_same_content_has_the_same_bill(shop: Workshop) -> None:

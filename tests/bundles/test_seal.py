@@ -14,6 +14,7 @@ from bundles import identity as keys
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from bundles.keyfile import BadKey
+from bundles.keys import PassphraseNeeded, WrongPassphrase
 from bundles.progress import SILENT
 from bundles.unseal import DamagedSeal, IdentityNeeded, WrongIdentity
 from tests.bundles.making import NOW, Workshop
@@ -245,13 +246,34 @@ def test_ssh_rsa_key_opens(sealed: Sealed) -> None:
         assert sealed.import_(volume, identity=key).state == "complete"
 
 
-def test_ssh_key_with_a_passphrase_is_no_identity(sealed: Sealed) -> None:
-    key = sealed.shop.folder / "locked"
-    command = [part("ssh-keygen"), "-q", "-t", "ed25519", "-N", "secret", "-f", str(key)]
+@pytest.mark.parametrize("kind", [("ed25519",), ("rsa", "-b", "2048"), ("rsa", "-m", "PEM")])
+def test_ssh_key_with_a_passphrase_opens(sealed: Sealed, kind: tuple[str, ...]) -> None:
+    key, asked = sealed.shop.folder / "protected", list[Path]()
+    command = [part("ssh-keygen"), "-q", "-t", *kind, "-N", "secret", "-f", str(key)]
     subprocess.run(command, check=True)
-    with pytest.raises(BadKey, match="holds no identity") as caught:
+
+    def answer(path: Path) -> str:
+        asked.append(path)
+        return "secret"
+
+    (identity,) = keys.read(key, answer)
+    [volume] = sealed.shop.build(recipients=[seal.recipient(f"{key}.pub")], out="protected-out")
+    with volume.open("rb") as file:
+        assert agefile.read_header(file).file_key([identity])
+    assert asked == [key]
+    with pytest.raises(WrongPassphrase, match="wrong passphrase"):
+        keys.read(key, lambda path: "Secret")
+    with pytest.raises(PassphraseNeeded):
         keys.read(key)
-    assert "without passphrase" in caught.value.hint
+
+
+@pytest.mark.parametrize("which", ["ssh", "age"])
+def test_public_key_in_place_of_an_identity(sealed: Sealed, which: str) -> None:
+    """Told as what it is, and not that others may read it."""
+    public = sealed.public if which == "age" else sealed.host.with_name("host.pub")
+    with pytest.raises(BadKey, match="is a public key") as caught:
+        keys.read(public)
+    assert "private file" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["age1nonsense", "ssh-ed25519 AAAA", "/nonexistent/file"])

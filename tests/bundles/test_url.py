@@ -264,6 +264,18 @@ def test_changed_content_is_refused_with_both_digests(
         downloads.expand(pinned, "fw.bin", SILENT)
 
 
+def test_an_input_that_changed_between_two_locks_is_named() -> None:
+    same, old, new, other = (
+        lock.Pin(url, digests.of(data), len(data))
+        for url, data in [("a", b"1"), ("b", b"1"), ("b", b"2"), ("c", b"3")]
+    )
+    before, after = (
+        lock.Lock("2026-11-24T12:00:00Z", (same, old)),
+        lock.Lock("", (same, new, other)),
+    )
+    assert list(lock.changed(before, after)) == [(old, new)]
+
+
 def test_a_server_that_is_gone_is_said_after_some_tries(
     site: Site, downloads: Downloads, slept: list[float]
 ) -> None:

@@ -31,6 +31,9 @@ def test_from_a_bad_disk_to_a_whole_store(person: Person) -> None:
     assert told["layers"] == ["os/motd"]
     assert told["bytes"] < 20_000
     assert sorted(told["files"]) == sorted(map(str, Path("repair").iterdir()))
+    (sheet,) = Path("repair").glob("base-1.0.0.repair-*.sheet.txt")
+    assert "Repair    brings what the site asked for" in sheet.read_text()
+    assert "os/motd: 1 file, 8 B" in sheet.read_text()
     assert person.json("bundle", "import", "repair")["state"] == "complete"
     person.ok("store", "fsck")
     assert motd(person).read_bytes() == b"welcome\n"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from bundles.errors import UsageError
 from goosectl import sizes
+from tests.parts import part
 
 
 @pytest.mark.parametrize(
@@ -18,12 +22,30 @@ from goosectl import sizes
         ("700MiB", 700 * 2**20),
         ("1kib", 1024),
         ("fat32", 2**32 - 1),
-        ("DVD5", 4_700_372_992),
-        ("bd25", 25_025_314_816),
+        ("DVD5", 4_700_372_992 - 16 * 2**20),
+        ("bd25", 24_220_008_448 - 16 * 2**20),
     ],
 )
 def test_sizes_as_people_write_them(text: str, count: int) -> None:
     assert sizes.parse(text) == count
+
+
+@pytest.mark.parametrize(("medium", "sectors"), [("dvd5", 2_295_104), ("bd25", 11_826_176)])
+def test_a_full_volume_fits_on_its_disc_with_what_belongs_to_it(
+    tmp_path: Path, medium: str, sectors: int
+) -> None:
+    """As a stock tool lays out the disc: nothing is written, and the volume is a hole."""
+    for name, size in {
+        "x-1.1of9.goose.tar": sizes.parse(medium),
+        "x-1.volumes.json": 2**22,
+    }.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+    for number in range(8):
+        (tmp_path / f"x-1.sheet.{number}").write_bytes(bytes(100_000))
+    command = [str(part("genisoimage")), "-quiet", "-udf", "-allow-limited-size", "-print-size"]
+    said = subprocess.run([*command, str(tmp_path)], check=True, capture_output=True, text=True)
+    assert sectors - 8192 < int(said.stdout) <= sectors
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "1.2.3G", "4 apples", "1e9", "dvd9"])

@@ -3,17 +3,21 @@
     python -m tests.fuzz [--seconds 60] [TARGET ...]
 
 Each target has its seconds, in a process of its own, and begins with what tests/fuzz/corpus holds
-of it. Inputs that reach new code are added there in their smallest set; an input that breaks a
-target is written to tests/fuzz/findings and ends the run with exit code 1.
+of it and with the words that stand in there. Inputs that reach new code are added there in their
+smallest set; an input that breaks a target is written to tests/fuzz/findings and ends the run with
+exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -21,6 +25,8 @@ CORPUS, FINDINGS = HERE / "corpus", HERE / "findings"
 MAX_INPUT = 64 * 1024  # bytes
 MAX_MEMORY = 2048  # MiB
 MAX_TIME = 10  # seconds for one input
+MAX_WORDS = 400  # of the dictionary
+_WORD = re.compile(rb'"[\w.@:/+=-]{1,64}":?|[a-zA-Z][\w@.-]{2,63}|\d{1,20}')
 _CHILD = "--child"  # what follows is a target and libFuzzer's own options
 
 
@@ -45,7 +51,11 @@ def _run(name: str, seconds: int) -> bool:
     corpus.mkdir(parents=True, exist_ok=True)
     FINDINGS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
+        words, grown = Path(scratch) / "words", Path(scratch) / "grown"
+        words.write_text(dictionary(path.read_bytes() for path in sorted(corpus.iterdir())))
+        grown.mkdir()
         options = [
+            f"-dict={words}",
             f"-max_total_time={seconds}",
             f"-max_len={MAX_INPUT}",
             f"-rss_limit_mb={MAX_MEMORY}",
@@ -54,18 +64,28 @@ def _run(name: str, seconds: int) -> bool:
             "-print_final_stats=1",
             "-verbosity=0",
         ]
-        done = _child(name, [*options, scratch, str(corpus)])
+        done = _child(name, [*options, str(grown), str(corpus)])
         said = [line for line in done.stderr.splitlines() if line.startswith("stat::")]
         ran = next((line.split()[-1] for line in said if "executed" in line), "?")
         held = done.returncode == 0
         print(f"{name}: {ran} inputs in {seconds} s: {'held' if held else 'BROKEN'}", flush=True)
         if held:
             _child(
-                name, ["-merge=1", "-verbosity=0", f"-max_len={MAX_INPUT}", str(corpus), scratch]
+                name, ["-merge=1", "-verbosity=0", f"-max_len={MAX_INPUT}", str(corpus), str(grown)]
             )
         else:
             print("\n".join((done.stdout + done.stderr).splitlines()[-30:]))
     return held
+
+
+def dictionary(inputs: Iterable[bytes]) -> str:
+    """The words of `inputs`, the most common first, as libFuzzer reads them: mutations then change
+    one field or name for another, and not a letter of it."""
+    counts = Counter(word for data in inputs for word in _WORD.findall(data))
+    escaped = (
+        "".join(f"\\x{byte:02x}" for byte in word) for word, _ in counts.most_common(MAX_WORDS)
+    )
+    return "".join(f'"{word}"\n' for word in escaped)
 
 
 def _child(name: str, options: list[str]) -> subprocess.CompletedProcess[str]:

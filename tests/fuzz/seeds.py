@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundles import digest as digests
-from bundles import doctree, keys, layout, receipt, rotation, trust, trustchain
+from bundles import doctree, keys, layout, receipt, rotation, trust, trustchain, volumelist
 from bundles.chunks import Chunk
 from bundles.layout import Descriptor, Layer
 from bundles.sshkey import PublicKey
 from bundles.sshsig import TRUST
 from bundles.trust import TrustRoot
 from bundles.trustchain import Link
+from bundles.volumelist import ListedVolume, VolumeList
 from tests.fuzz.__main__ import CORPUS
 from tests.vectors.forge import Key
 
@@ -28,23 +29,26 @@ KINDS = {
     "index.json": "layout-index",
     "goose/statement.json": "statement",
 }
+EMPTY = digests.of(b"")
+SIGNERS = """\
+anna@example.org\t\t\tgoose-bundle@v1\tgoose-trust@v1
+ben\t2026-11-24T12:00:00Z\t\tgoose-bundle@v1\tgoose-install@v1\tgoose-volumes@v1
+cleo\t\t2027-11-24T12:00:00Z\tgoose-receipt@v1
+dora\t2026-11-24T12:00:00Z\t2027-11-24T12:00:00Z\tgoose-trust@v1"""
 
 
 def seeds() -> Iterator[tuple[str, bytes]]:
-    """A target and an input of it."""
+    """A target and an input of it that it takes."""
     for volume in sorted((VECTORS / "volumes").glob("accept-*.goose.tar")):
         yield "volume", volume.read_bytes()
-        with tarfile.open(volume) as archive:
-            for info in archive:
-                file = archive.extractfile(info)
-                data = file.read() if file else b""
-                kind = KINDS.get(info.name, "signature" if ".sig." in info.name else "")
-                if b'"manifests"' in data and not kind:
-                    kind = "index"
-                elif b'"layers"' in data and not kind:
-                    kind = "manifest"
-                if kind:
-                    yield kind, data
+        yield from entries(volume)
+    for volume in sorted((VECTORS / "volumes").glob("accept-*.goose.tar.age")):
+        yield "sealed", volume.read_bytes()
+    for path in sorted((VECTORS / "v1-open").glob("*.volumes.json")):
+        yield "volume-list", path.read_bytes()
+    yield "volume-list", sealed_list()
+    for text in ("release\t\t\tgoose-trust@v1", SIGNERS):
+        yield "allowed-signers", text.encode()
     for name in ("release", "second"):
         yield "public-key", f"{Key(name).openssh} {name}\n".encode()
     pairs = [(keys.parse_public(Key(name).openssh)[0], name) for name in ("release", "second")]
@@ -74,6 +78,56 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     )
 
 
+def faulty() -> Iterator[tuple[str, bytes]]:
+    """A target and an input of it that has one fault, or is another kind of document."""
+    for volume in sorted((VECTORS / "volumes").glob("refuse-*.goose.tar")):
+        yield "volume", volume.read_bytes()
+        yield from entries(volume)
+    for volume in sorted((VECTORS / "volumes").glob("refuse-*.goose.tar.age")):
+        yield "sealed", volume.read_bytes()
+    for target, data in seeds():
+        if data[:1] == b"{":
+            yield "canonical", data
+            yield target, data.replace(b":1", b":true", 1)
+            yield target, data.replace(b'"', b'"\\u0000', 1)
+            yield target, data.replace(b":null", b':"2026-11-24T12:00:00Z"', 1)
+            yield target, data.replace(b"sha256:0", b"sha256:F", 1)
+            yield target, data.replace(b"[", b"[null,", 1)
+            yield target, data[:-1] + b',"zz":1}'
+        yield target, data[: len(data) // 2]
+
+
+def entries(volume: Path) -> Iterator[tuple[str, bytes]]:
+    """The documents of a volume, as far as they can be read, each with its target."""
+    try:
+        with tarfile.open(volume) as archive:
+            for info in archive:
+                file = archive.extractfile(info)
+                data = file.read() if file else b""
+                if kind := _kind(info.name, data):
+                    yield kind, data
+    except (tarfile.TarError, KeyError, OSError):
+        return
+
+
+def _kind(name: str, data: bytes) -> str:
+    kind = KINDS.get(name, "signature" if ".sig." in name else "")
+    if b'"manifests"' in data and not kind:
+        kind = "index"
+    elif b'"layers"' in data and not kind:
+        kind = "manifest"
+    return kind
+
+
+def sealed_list() -> bytes:
+    """The list of two sealed volumes."""
+    listed = [
+        ListedVolume(volumelist.volume_file("base-1.0.0", n, 2, sealed=True), n, EMPTY)
+        for n in (1, 2)
+    ]
+    return VolumeList("base", "1.0.0", EMPTY, tuple(listed)).encode()
+
+
 def a_receipt() -> bytes:
     """A site's receipt: one bundle of one tree, whose file is cut in two."""
     kind, size = layout.ARTIFACT_TYPES["tree"], 131072
@@ -99,7 +153,7 @@ def chain(first: TrustRoot, add: list[tuple[PublicKey, str]]) -> bytes:
 
 
 def main() -> None:
-    for target, data in seeds():
+    for target, data in (*seeds(), *faulty()):
         folder = CORPUS / target
         folder.mkdir(parents=True, exist_ok=True)
         (folder / hashlib.sha1(data, usedforsecurity=False).hexdigest()).write_bytes(data)

@@ -7,9 +7,10 @@ written again to the very same bytes.
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ from typing import Self
 from bundles import (
     canonical,
     delta,
+    identity,
     keys,
     layout,
     lock,
@@ -27,6 +29,7 @@ from bundles import (
     statement,
     trust,
     trustchain,
+    volumelist,
 )
 from bundles import digest as digests
 from bundles.errors import GooseError
@@ -35,12 +38,16 @@ from bundles.policy import Policy
 from bundles.progress import SILENT
 from bundles.receipt_trust import base_from_receipt
 from bundles.sshsig import Signature
-from bundles.trust import TrustedSigner
+from bundles.trust import TrustedSigner, TrustRoot
 from bundles.unpack import VolumeContent
+from bundles.unseal import OpenedVolume
 from bundles.verify import TrustedHead
 from bundles.volume import Reader
+from tests.vectors.forge import Key
+from tests.vectors.forge import canonical as forged
 
 _NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+_IDENTITY = Path(__file__).parents[1] / "vectors" / "identity.agekey"
 
 
 class Anybody:
@@ -126,14 +133,70 @@ def public_key(data: bytes) -> None:
     assert keys.parse_public(f"{key.openssh} {comment}") == (key, comment)
 
 
+def sealed(data: bytes) -> None:
+    """A sealed volume, as it is opened."""
+    key = identity.X25519Key(_IDENTITY.read_text().splitlines()[-1])  # read() refuses its mode
+    with closing(OpenedVolume(io.BytesIO(data), "V", [key])) as opened:
+        while opened.read(1 << 20):
+            pass
+
+
+def volume_list(data: bytes) -> None:
+    """A volume list."""
+    found = volumelist.read(data, "L")
+    assert found.encode() == data
+    assert [found.number_of(each.file) for each in found.volumes] == [
+        *range(1, len(found.volumes) + 1)
+    ]
+
+
 def trust_root(data: bytes) -> None:
     """A trust root, and the allowed_signers that it is rendered to."""
     root = trust.read(data, "T")
     assert root.render() == data
-    lines = [line for line in root.allowed_signers().splitlines() if not line.startswith("#")]
+    _check_lines(root)
+
+
+def allowed_signers(data: bytes) -> None:
+    """The allowed_signers of a trust root whose signers `data` describes: a line each of name,
+    first moment, last moment and namespaces, apart by tabs."""
+    signers = []
+    for number, line in enumerate(data.decode("latin-1").split("\n")):
+        name, after, before, *namespaces = [*line.split("\t"), "", ""]
+        signers.append(
+            {
+                "key": Key(str(number)).openssh,
+                "name": name,
+                "namespaces": [each for each in namespaces if each],
+                "validAfter": after or None,
+                "validBefore": before or None,
+            }
+        )
+    root = {"format": 1, "previous": None, "threshold": 1, "thresholds": {}, "version": 1}
+    _check_lines(trust.read(forged({**root, "signers": signers}), "T"))
+
+
+#: ssh-keygen(1), "ALLOWED SIGNERS", as far as a trust root has a use for it.
+_LINE = re.compile(
+    r'(?P<name>[^\s"#,!*?]+) namespaces="(?P<namespaces>[a-z@0-9,-]+)"'
+    r'(?:,valid-after="(?P<after>\d{14})Z")?(?:,valid-before="(?P<before>\d{14})Z")?'
+    r" (?P<key>(?:sk-)?ssh-ed25519(?:@openssh\.com)? [A-Za-z0-9+/=]+)"
+)
+
+
+def _check_lines(root: TrustRoot) -> None:
+    """Each line says of one signer what the root says, and nothing else."""
+    text = root.allowed_signers()
+    assert text.isascii() and "\r" not in text and "\0" not in text
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(lines) == len(root.signers)
     for line, signer in zip(lines, root.signers, strict=True):
-        assert line.startswith(signer.name + " ") and line.endswith(signer.key.openssh)
+        found = _LINE.fullmatch(line)
+        assert found is not None, line
+        assert found["name"] == signer.name and found["key"] == signer.key.openssh
+        assert found["namespaces"].split(",") == list(signer.namespaces)
+        for moment, said in ((signer.valid_after, "after"), (signer.valid_before, "before")):
+            assert found[said] == (re.sub("[^0-9]", "", moment) if moment else None)
 
 
 def recipe_(data: bytes) -> None:
@@ -181,6 +244,7 @@ def json_(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "allowed-signers": allowed_signers,
     "canonical": json_,
     "delta": delta_document,
     "index": index,
@@ -191,11 +255,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "receipt": receipt_,
     "recipe": recipe_,
     "repair-request": request,
+    "sealed": sealed,
     "signature": signature,
     "statement": statement_,
     "trust-chain": trust_chain,
     "trust-root": trust_root,
     "volume": volume,
+    "volume-list": volume_list,
 }
 
 
