@@ -60,9 +60,15 @@ def folder_lines(files: Mapping[str, StoredFile], depth: int) -> list[str]:
 
 
 def file_facts(files: Mapping[str, StoredFile]) -> list[dict[str, object]]:
-    """Every file, for scripts; the digest is that of the whole file."""
+    """Every file, for scripts; the digest is that of the whole file, `parts` are its layers."""
     return [
-        {"path": each.path, "size": each.size, "mode": f"{each.mode:04o}", "digest": each.digest}
+        {
+            "path": each.path,
+            "size": each.size,
+            "mode": f"{each.mode:04o}",
+            "digest": each.digest,
+            "parts": [{"digest": part.digest, "size": part.size} for part in each.parts],
+        }
         for each in files.values()
     ]
 
