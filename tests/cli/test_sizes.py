@@ -48,6 +48,12 @@ def test_a_full_volume_fits_on_its_disc_with_what_belongs_to_it(
     assert sectors - 8192 < int(said.stdout) <= sectors
 
 
+def test_the_page_on_recipes_has_every_medium() -> None:
+    page = (Path(__file__).parents[2] / "docs/recipes.md").read_text()
+    for medium, size in sizes.MEDIA.items():
+        assert f"| {medium} | {size} |" in page
+
+
 @pytest.mark.parametrize("text", ["", "G", "-1", "1.2.3G", "4 apples", "1e9", "dvd9"])
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(UsageError, match="not a size") as caught:
