@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bundles.errors import UsageError
 from goosectl import operator, output
-
-if TYPE_CHECKING:
-    from goosed_daemon.audit import Event, Refusal
 
 app = typer.Typer(help="See what happened, and check the record of it.", no_args_is_help=True)
 
@@ -25,23 +22,32 @@ def show(
     refused: Annotated[
         bool, typer.Option("--refused", help="Strangers who were refused, by count.")
     ] = False,
+    kind: Annotated[
+        str | None, typer.Option(help="Only of this kind, such as token-issued.")
+    ] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this actor did.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only from then on: 2026-11-24T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Only before.")] = None,
 ) -> None:
     """Show the audit log, oldest first; never a secret.
 
     Example: goosectl audit show --mac 52:54:00:12:34:56
     """
-    from goosed_daemon import audit
+    from goosed_daemon.admin import events
+    from goosed_daemon.admin.models import EventQuery, PageQuery
 
-    address = None if mac is None else operator.resolve(mac, needs_profiles=False)[0]
-    if refused and address is not None:
-        raise UsageError("--refused and --mac exclude each other", hint="leave one out")
-    with operator.state_if_any() as state:
-        if state is None:
-            rows = []
-        elif refused:
-            rows = [_refusal(one) for one in audit.refusals(state, limit)]
-        else:
-            rows = [_event(one) for one in audit.events(state, mac=address, limit=limit)]
+    query = operator.asked(
+        EventQuery, machine=mac, kind=kind, actor=actor, since=since, until=until
+    )
+    if refused:
+        if len(query.model_fields_set) > 0:
+            raise UsageError("--refused takes no filter", hint="leave the others out")
+        found = operator.pages(events.REFUSALS, PageQuery(), limit)
+    else:
+        found = operator.pages(events.LIST, query, limit)[::-1]
+    rows = [item.model_dump(mode="json") for item in found]
     columns = [(key, key.replace("_", " ").capitalize()) for key in rows[0]] if rows else []
     output.get().table(rows, columns)
 
@@ -64,20 +70,24 @@ def verify(
     """
     from bundles.store.durable import replace_file
     from goosed_daemon import audit_chain
+    from goosed_daemon.admin import events
+    from goosed_daemon.admin.models import Anchor, VerifyOrder
     from goosed_daemon.errors import AuditBroken
 
     out = output.get()
     known = None if anchor is None else audit_chain.read_anchor(_bytes(anchor), str(anchor))
-    with operator.state() as state:
-        if write_anchor is not None:
-            audit_chain.seal(state, operator.now())
-        verdict = audit_chain.verify(state, known)
+    order = VerifyOrder(
+        anchor=None if known is None else Anchor(seal=known.number, digest=known.digest),
+        seal=write_anchor is not None,
+    )
+    verdict = operator.call(events.VERIFY, body=order)
     if verdict.faults:
         listed = "\n  ".join(verdict.faults)
-        raise AuditBroken(f"the audit log was changed:\n  {listed}", faults=list(verdict.faults))
+        raise AuditBroken(f"the audit log was changed:\n  {listed}", faults=verdict.faults)
     if write_anchor is not None and verdict.last is not None:
         try:
-            replace_file(write_anchor, verdict.last.encode())
+            last = audit_chain.Anchor(verdict.last.seal, verdict.last.digest)
+            replace_file(write_anchor, last.encode())
         except OSError as error:
             raise UsageError(f"{write_anchor}: {error.strerror}", hint="name another file") from (
                 error
@@ -103,26 +113,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint="name the anchor's file") from error
-
-
-def _event(event: Event) -> dict[str, object]:
-    return {
-        "id": event.id,
-        "at": operator.show(event.at),
-        "kind": event.kind,
-        "actor": event.actor,
-        "mac": event.mac,
-        "token": event.token,
-        "detail": dict(event.detail),
-    }
-
-
-def _refusal(refusal: Refusal) -> dict[str, object]:
-    return {
-        "reason": refusal.reason,
-        "mac": refusal.mac,
-        "address": refusal.address,
-        "count": refusal.count,
-        "first_at": operator.show(refusal.first_at),
-        "last_at": operator.show(refusal.last_at),
-    }

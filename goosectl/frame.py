@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bundles.errors import GooseError, UsageError
-from goosectl import output
+from goosectl import output, server
 from goosectl.interruption import Interrupted
-from goosectl.main import FLAGS_HELP, NOUNS, help_text
+from goosectl.main import FLAGS_HELP, NOUNS, REMOTE, REMOTE_HELP, help_text
 
 if TYPE_CHECKING:
     import typer
@@ -52,13 +53,19 @@ class ModuleUnusable(GooseError):
     default_hint = "the installation is incomplete: install it again; -v shows what is missing"
 
 
-def run(args: list[str], flags: set[str], program: str = "goosectl") -> int:
+def run(
+    args: list[str],
+    flags: set[str],
+    program: str = "goosectl",
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Runs `args` without the flags that every command takes; returns the exit code.
 
-    `program` is what was typed: `goosectl`, or a name that stands for it and its noun.
+    `program` is what was typed: `goosectl`, or a name that stands for it and its noun. `options`
+    says at which server, if any.
     """
     try:
-        with output.use(_output(flags)) as out:
+        with output.use(_output(flags)) as out, server.use(options):
             try:
                 code = _dispatch(args, program)
                 sys.stdout.flush()
@@ -103,7 +110,7 @@ def load(noun: str) -> typer.Typer:
     app._add_completion = False  # only the whole command line can be completed
     for command in app.registered_commands:
         command.rich_help_panel = None
-        command.epilog = command.epilog or EPILOG
+        command.epilog = command.epilog or (REMOTE_EPILOG if noun in REMOTE else EPILOG)
     if app.registered_callback is None and not _is_verb(app, noun):
         app.callback()(_no_options)  # else typer takes a single verb for the noun itself
     return app
@@ -111,6 +118,7 @@ def load(noun: str) -> typer.Typer:
 
 # \b keeps typer from filling the lines into a paragraph.
 EPILOG = "\b\n" + FLAGS_HELP
+REMOTE_EPILOG = "\b\n" + REMOTE_HELP.replace("\n\n", "\n") + FLAGS_HELP
 
 
 def _no_options() -> None:

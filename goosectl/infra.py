@@ -133,11 +133,21 @@ def simulate(
 
     Example: goosectl infra simulate --mac 52:54:00:12:34:56
     """
-    from goosectl import operator, simulation
+    from dataclasses import replace
 
-    address, _ = operator.resolve(mac, needs_profiles=False)
-    found = simulation.run(address, uuid, serial, _load(folder))
-    parts = [f"{address} would {simulation.verb(found)}: {found.why}"]
+    from goosectl import local
+    from goosectl.machine_words import verb
+    from goosed_daemon import infra
+    from goosed_daemon.admin import machines, naming
+
+    profiles = _folder(folder)
+    with local.context(looks=True) as of:
+        of = replace(of, infra=lambda: infra.load(profiles))
+        named = naming.resolve(of.infra, mac, needs_profiles=False)
+        found = machines.foresee(of, named.mac, uuid, serial)
+    for remark in named.remarks:
+        output.get().note(remark)
+    parts = [f"{named.mac} would {verb(found.outcome)}: {found.why}"]
     parts += [f"hint: {found.hint}"] if found.hint else []
     parts += ["", "The script:", "", found.script.rstrip("\n")]
     if found.rendered is not None:
@@ -145,7 +155,7 @@ def simulate(
         parts += [f"{file.digest}  {file.size}  {file.path}" for file in found.artifacts]
     output.get().result(
         {
-            "mac": address,
+            "mac": named.mac,
             "machine": found.machine.name if found.machine is not None else None,
             "outcome": found.outcome,
             "why": found.why,
@@ -175,13 +185,17 @@ def _words(labels: dict[str, str]) -> str:
 def _load(folder: Path | None) -> Infra:
     from goosed_daemon import infra
 
+    return infra.load(_folder(folder))
+
+
+def _folder(folder: Path | None) -> Path:
     folder = site.home().infra if folder is None else folder
     if not folder.is_dir():
         raise UsageError(
             f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
             hint="write profiles there, or name another folder; examples/infra shows how",
         )
-    return infra.load(folder)
+    return folder
 
 
 def _machine(infra: Infra, name: str) -> Machine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +9,7 @@ import typer
 from goosectl import operator, output
 
 if TYPE_CHECKING:
-    from goosed_daemon.agent_rows import Agent
-    from goosed_daemon.machines import Arming
-    from goosed_daemon.token_rows import Token
+    from pydantic import BaseModel
 
 app = typer.Typer(help="Arm machines for installation; see what they do.", no_args_is_help=True)
 
@@ -35,21 +32,15 @@ def arm(
 
     Example: goosectl machine arm web1
     """
-    from goosed_daemon import machines
-    from goosed_daemon.settings import Settings
+    from goosed_daemon.admin import machines
+    from goosed_daemon.admin.models import ArmOrder
 
-    settings = Settings.load()
-    mac, name = operator.resolve(machine)
-    count = settings.arm_tries if tries is None else tries
-    with operator.state() as state:
-        machines.arm(state, mac, count, operator.now(), operator.actor())
-    out = output.get()
-    out.result(
-        {"mac": mac, "name": name, "armed": True, "tries_left": count},
-        text=f"{name or mac} is armed: it installs at its next network boot ({count} tries)",
+    done = operator.call(machines.ARM, body=ArmOrder(tries=tries), machine=machine)
+    output.get().result(
+        _json(done),
+        text=f"{done.name or done.mac} is armed: it installs at its next network boot"
+        f" ({done.tries_left} tries)",
     )
-    if name is None:
-        out.note(f"no Machine document describes {mac} yet: until one does, it boots its disk")
 
 
 @app.command()
@@ -58,42 +49,68 @@ def disarm(machine: Machine) -> None:
 
     Example: goosectl machine disarm web1
     """
-    from goosed_daemon import machines
+    from goosed_daemon.admin import machines
 
-    mac, name = operator.resolve(machine, needs_profiles=False)
-    with operator.state() as state:
-        before = machines.show(state, mac)
-        machines.disarm(state, mac, operator.now(), operator.actor())
+    done = operator.call(machines.DISARM, machine=machine)
     output.get().result(
-        {"mac": mac, "name": name, "armed": False, "tries_left": 0},
-        text=f"{name or mac} is not armed: it boots its disk",
+        _json(done), text=f"{done.name or done.mac} is not armed: it boots its disk"
     )
-    if name is None and before is None:
-        output.get().note(f"{mac} was never armed: is it the machine's first MAC?")
+
+
+@app.command()
+def forget(
+    machine: Machine,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be forgotten.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Disarm a machine and drop all that the state holds of it: tries, tokens, refusals.
+
+    Its Machine document and the audit log stay. An install that is under way reports no more.
+
+    Example: goosectl machine forget web1
+    """
+    from goosectl import machine_words
+    from goosed_daemon.admin import machines
+    from goosed_daemon.admin.models import ForgetQuery
+
+    out = output.get()
+    found = operator.call(machines.FORGET, query=ForgetQuery(dry_run=True), machine=machine)
+    text = machine_words.forgotten(found)
+    if dry_run:
+        out.result(_json(found), text=f"would forget {text}")
+        return
+    if not out.confirm(f"Forget {text}?", yes=yes):
+        out.result(_json(found), text="nothing was forgotten")
+        raise typer.Exit(1)
+    done = operator.call(machines.FORGET, query=ForgetQuery(), machine=machine)
+    out.result(_json(done), text=f"forgot {machine_words.forgotten(done)}")
 
 
 @app.command("list")
-def list_() -> None:
+def list_(
+    armed: Annotated[bool | None, typer.Option("--armed/--not-armed", help="Only these.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Only those of this OSProfile.")] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="KEY=VALUE", help="Only those with this label.")
+    ] = None,
+    outcome: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Only those that would get this: install, or a reason."),
+    ] = None,
+) -> None:
     """List the machines that profiles describe, that were ever armed or that a token waits for.
+
+    "Next boot" is what each would get now; `machine why` says it in words.
 
     Example: goosectl machine list
     """
-    from goosed_daemon import agent_rows, machines, token_rows
+    from goosed_daemon.admin import machines
+    from goosed_daemon.admin.models import MachineQuery
 
-    armings, waiting, agents, at = {}, {}, {}, operator.now()
-    with operator.state_if_any() as state:
-        if state is not None:
-            armings = {arming.mac: arming for arming in machines.known(state)}
-            waiting = token_rows.waiting(state, at)
-            agents = {agent.mac: agent for agent in agent_rows.known(state)}
-    infra = operator.infra_if_good("machines are listed by MAC alone")
-    described = {m.mac[0]: m for m in infra.machines.values()} if infra is not None else {}
-    rows = []
-    for mac in {**described, **armings, **waiting, **agents}:
-        row = _row(mac, armings.get(mac), waiting.get(mac), agents.get(mac), at)
-        if machine := described.get(mac):
-            row |= {"name": machine.name, "profile": machine.profile}
-        rows.append(row)
+    query = operator.asked(MachineQuery, armed=armed, profile=profile, label=label, outcome=outcome)
+    rows = [_json(item) for item in operator.pages(machines.LIST, query)]
     output.get().table(rows, _COLUMNS)
 
 
@@ -106,19 +123,12 @@ def show(
 
     Example: goosectl machine show web1
     """
-    from goosectl.agent import words
-    from goosed_daemon import agent_rows, audit, machines, token_rows
+    from goosectl import machine_words
+    from goosed_daemon.admin import machines
+    from goosed_daemon.admin.models import ShowQuery
 
-    mac, name = operator.resolve(machine, needs_profiles=False)
-    arming, token, agent, happened, at = None, None, None, [], operator.now()
-    with operator.state_if_any() as state:
-        if state is not None:
-            arming = machines.show(state, mac)
-            token = token_rows.waiting(state, at).get(mac)
-            agent = agent_rows.show(state, mac)
-            happened = audit.events(state, mac=mac, limit=events) if events else []
-    value = _row(mac, arming, token, agent, at) | {
-        "name": name,
+    found = operator.call(machines.SHOW, query=ShowQuery(events=events), machine=machine)
+    value = _json(found) | {
         "events": [
             {
                 "at": operator.show(event.at),
@@ -127,35 +137,36 @@ def show(
                 "token": event.token,
                 **event.detail,
             }
-            for event in happened
-        ],
+            for event in found.events
+        ]
     }
-    lines = [f"{name or 'no profile'}  {mac}", _words(arming, token)]
-    if agent is not None:
-        lines.append(words(agent, None, at))
-    lines += [
-        f"{operator.show(event.at)}  {event.kind}  by {event.actor}"
-        + "".join(f"  {key}={text}" for key, text in event.detail.items())
-        for event in happened
-    ]
-    output.get().result(value, text="\n".join(lines))
+    output.get().result(value, text="\n".join(machine_words.lines(found)))
 
 
 @app.command()
-def why(machine: Machine) -> None:
+def why(
+    machine: Machine,
+    uuid: Annotated[str | None, typer.Option(help="The UUID it reports.")] = None,
+    serial: Annotated[str | None, typer.Option(help="The serial number it reports.")] = None,
+) -> None:
     """Say what a machine would get if it asked for its boot script now, and why.
 
     Exit code 0 whether it would install or not. Example: goosectl machine why web1
     """
-    from goosectl import simulation
+    from goosectl.machine_words import verb
+    from goosed_daemon.admin import machines
+    from goosed_daemon.admin.models import WhyQuery
 
-    mac, name = operator.resolve(machine, needs_profiles=False)
-    found = simulation.run(mac)
-    told = f"{name or mac} would {simulation.verb(found)}: {found.why}"
+    query = operator.asked(WhyQuery, uuid=uuid, serial=serial)
+    found = operator.call(machines.WHY, query=query, machine=machine)
+    told = f"{found.name or found.mac} would {verb(found.outcome)}: {found.why}"
     output.get().result(
-        {"mac": mac, "name": name, "outcome": found.outcome, "why": found.why, "hint": found.hint},
-        text=told if found.hint is None else f"{told}\nhint: {found.hint}",
+        _json(found), text=told if found.hint is None else f"{told}\nhint: {found.hint}"
     )
+
+
+def _json(answer: BaseModel) -> dict[str, object]:
+    return answer.model_dump(mode="json", exclude={"remarks"})
 
 
 _COLUMNS = [
@@ -167,39 +178,7 @@ _COLUMNS = [
     ("state", "State"),
     ("changed_at", "Since"),
     ("token_expires_at", "Token waits until"),
+    ("outcome", "Next boot"),
     ("agent", "Agent"),
     ("seen_at", "Seen"),
 ]
-
-
-def _row(
-    mac: str, arming: Arming | None, token: Token | None, agent: Agent | None, at: datetime
-) -> dict[str, object]:
-    return {
-        "name": None,
-        "mac": mac,
-        "profile": None,
-        "armed": arming.armed if arming is not None else False,
-        "tries_left": arming.tries_left if arming is not None else 0,
-        "state": arming.reason if arming is not None else None,
-        "changed_at": operator.show(arming.changed_at) if arming is not None else None,
-        "token": token.id if token is not None else None,
-        "token_expires_at": operator.show(token.expires_at) if token is not None else None,
-        "agent": agent.state(at) if agent is not None else None,
-        "seen_at": operator.show(agent.seen_at) if agent is not None else None,
-    }
-
-
-def _words(arming: Arming | None, token: Token | None) -> str:
-    since, tries = "never armed", ""
-    if arming is not None:
-        since = f"{arming.reason} since {operator.show(arming.changed_at)}, by {arming.changed_by}"
-        tries = f" ({arming.tries_left} tries left)" if arming.armed else ""
-    if token is not None:
-        until = operator.show(token.expires_at)
-        return f"{since}; a token waits until {until}: it INSTALLS at its next network boot{tries}"
-    if arming is None or not arming.armed:
-        return f"{since}: it boots its disk"
-    if arming.tries_left == 0:
-        return f"{since}, but no try is left: it boots its disk"
-    return f"{since}: it INSTALLS at its next network boot{tries}"

@@ -29,6 +29,7 @@ NOUNS = {
         "See which machines are alive; cut agents off, let them enrol.",
     ),
     "audit": ("goosectl.audit", "See what happened, and check the record of it."),
+    "admin-token": ("goosectl.admin_token", "Say who may use the administration over HTTP."),
     "db": ("goosectl.db", "Bring the site's state database to this version."),
     "pki": ("goosectl.pki", "Make the site's own certificates."),
     "doctor": ("goosectl.doctor", "Look for what is wrong at this site, and how to mend it."),
@@ -44,6 +45,21 @@ FLAGS = {
     "--verbose": "verbose",
 }
 
+#: Nouns whose work a daemon elsewhere can do, over HTTP.
+REMOTE = frozenset({"machine", "token", "audit", "admin-token"})
+
+#: Accepted where the flags are, but only by those nouns: how that daemon is reached.
+OPTIONS = {"--server": "server", "--ca": "ca", "--token-file": "token_file"}
+
+REMOTE_HELP = """\
+Here, or by a daemon elsewhere:
+  --server URL       Do it there, over HTTPS; else GOOSE_SERVER, else here.
+  --token-file FILE  Holds the admin token, mode 0600; else GOOSE_TOKEN_FILE.
+                     GOOSE_TOKEN may hold the token itself.
+  --ca FILE          Certificates that the server's must come from; else GOOSE_CA.
+
+"""
+
 FLAGS_HELP = """\
 Every command also takes:
   --json         One JSON object on stdout; an error is one on stderr.
@@ -51,7 +67,7 @@ Every command also takes:
   -v, --verbose  The traceback of an error too.
 """
 
-_USAGE = "Usage: goosectl [--json] [--quiet] [-v] NOUN VERB [ARGUMENT]..."
+_USAGE = "Usage: goosectl [--json] [--quiet] [-v] [--server URL] NOUN VERB [ARGUMENT]..."
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,9 +88,10 @@ def _run(program: str, argv: list[str]) -> int:
             return _print(help_text())
         if args and args[0] == "--version":
             return _print(f"goosectl {__version__}\n")
+        args, options = take_options(args)
         from goosectl.frame import run
 
-        return run(args, flags, program)
+        return run(args, flags, program, options)
     except BaseException as error:
         from goosectl.frame import fail
 
@@ -98,6 +115,38 @@ def take_flags(argv: list[str]) -> tuple[list[str], set[str]]:
     return [arg for arg in argv[:end] if arg not in FLAGS] + argv[end:], flags
 
 
+def take_options(args: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The arguments without those that say where the work is done, and these by name.
+
+    Before the noun they are taken in any case, after it only where the noun can do with them.
+    Raises `UsageError`.
+    """
+    left: list[str] = []
+    options: dict[str, str] = {}
+    rest = iter(args)
+    for arg in rest:
+        name, equals, value = arg.partition("=")
+        if arg == "--" or name not in OPTIONS or (left and left[0] not in REMOTE):
+            left.append(arg)
+            if arg == "--":
+                left += rest
+            continue
+        given = value if equals else next(rest, None)
+        if not given:
+            from bundles.errors import UsageError
+
+            raise UsageError(f"option {name} requires an argument", hint="goosectl --help")
+        options[OPTIONS[name]] = given
+    if options and left and left[0] not in REMOTE and left[0] in NOUNS:
+        from bundles.errors import UsageError
+
+        raise UsageError(
+            f"goosectl {left[0]} does its work here and at no server",
+            hint=f"--server, --ca and --token-file are for: {', '.join(sorted(REMOTE))}",
+        )
+    return left, options
+
+
 def help_text() -> str:
     """The help of the whole command line."""
     width = max(map(len, NOUNS))
@@ -106,6 +155,7 @@ def help_text() -> str:
         f"{_USAGE}\n\n"
         "Provision bare metal without internet: signed bundles in, installed machines out.\n\n"
         f"Nouns:\n{nouns}\n{FLAGS_HELP}\n"
+        f"For {', '.join(sorted(REMOTE))}:\n{REMOTE_HELP.partition(chr(10))[2]}"
         "`goosectl NOUN --help` lists a noun's verbs, `goosectl NOUN VERB --help` explains one.\n"
         "GOOSE_HOME names the site's folder: store, state, trust, keys, profiles.\n"
         "Shell completion: goosectl --install-completion. Version: goosectl --version.\n"

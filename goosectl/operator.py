@@ -1,4 +1,5 @@
-"""What commands about machines and tokens share: the state, the profiles and who is asking."""
+"""What commands about machines and tokens share: the state, the profiles, who is asking, and who
+does what is asked for."""
 
 from __future__ import annotations
 
@@ -6,16 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bundles.errors import UsageError
 from goosectl import output, site
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from goosed_daemon.admin.operation import Operation, Operator
     from goosed_daemon.infra import Infra
-    from goosed_daemon.settings import Settings
     from goosed_daemon.state import State
-    from goosed_daemon.tokens import Tokens
+
+A = TypeVar("A", bound="BaseModel")
 
 
 def now() -> datetime:
@@ -84,14 +88,6 @@ def state_to_look_at() -> Iterator[State]:
             empty.close()
 
 
-def tokens(of: State, settings: Settings) -> Tokens:
-    """The site's tokens."""
-    from goosed_daemon import token_key
-    from goosed_daemon.tokens import Tokens
-
-    return Tokens(of, token_key.load(settings.home.token_key), settings.token_ttl)
-
-
 def infra() -> Infra | None:
     """The infra profiles; None where there are none. Raises `InvalidDocument`."""
     from goosed_daemon import infra as profiles
@@ -102,61 +98,75 @@ def infra() -> Infra | None:
 
 def infra_if_good(otherwise: str) -> Infra | None:
     """The infra profiles; None, and a note of what is done `otherwise`, when they have errors."""
-    from bundles.document import InvalidDocument
+    from goosed_daemon.admin import naming
 
-    try:
-        return infra()
-    except InvalidDocument:
-        output.get().note(
-            f"the infra profiles have errors (see `goosectl infra validate`): {otherwise}"
-        )
-        return None
+    found, remarks = naming.if_good(infra, otherwise)
+    for remark in remarks:
+        output.get().note(remark)
+    return found
 
 
 def resolve(name: str, *, needs_profiles: bool = True) -> tuple[str, str | None]:
-    """The MAC under which the state knows a machine given by name or by any MAC of its, and its
-    name if a profile names it.
+    """A machine's MAC and name, by the profiles here: `goosed_daemon.admin.naming.resolve`."""
+    from goosed_daemon.admin import naming
 
-    Without `needs_profiles` a MAC is taken as it is when the profiles have errors: what stops an
-    install must work then too. Raises `UsageError`, `MachineUnknown` or `InvalidDocument`.
-    """
-    from goosed_daemon.errors import MachineUnknown
-    from goosed_daemon.infra import mac
+    named = naming.resolve(infra, name, needs_profiles=needs_profiles)
+    for remark in named.remarks:
+        output.get().note(remark)
+    return named.mac, named.name
 
-    if needs_profiles or not _is_mac(name):
-        found = infra()
+
+def call(
+    operation: Operation[A],
+    *,
+    query: BaseModel | None = None,
+    body: BaseModel | None = None,
+    **path: str,
+) -> A:
+    """Does an operation, at the server that was named or else here, and remarks on what the answer
+    says beside its result. Raises `GooseError`."""
+    from goosectl import server
+
+    doing: Operator
+    if (named := server.chosen()) is not None:
+        from goosectl.remote import Remote
+
+        doing = Remote(named)
     else:
-        found = infra_if_good("the MAC is taken as it is; a machine of several goes by its first")
-    named = found.machine(name) if found is not None else None
-    if named is not None:
-        return named.mac[0], named.name
+        from goosectl.local import Local
+
+        doing = Local()
+    answer = doing.call(operation, query=query, body=body, **path)
+    for remark in getattr(answer, "remarks", ()):
+        output.get().note(remark)
+    return answer
+
+
+def asked(model: type[A], **fields: object) -> A:
+    """A query or body with what was given of `fields`. Raises `UsageError`."""
+    from pydantic import ValidationError
+
+    given = {name: value for name, value in fields.items() if value is not None}
     try:
-        given = mac.normalise(name)
-    except mac.BadMac as error:
-        if ":" in name or not found:
-            raise UsageError(error.message, hint=error.hint) from error
-        raise MachineUnknown(
-            f"no Machine document has the name {name!r}", hint=_near(found, name)
-        ) from error
-    machine = found.machine_by_mac(given) if found is not None else None
-    return (machine.mac[0], machine.name) if machine is not None else (given, None)
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = ".".join(map(str, first["loc"])) or "it"
+        raise UsageError(f"{name}: {first['msg']}", hint="see --help") from error
 
 
-def _is_mac(text: str) -> bool:
-    from goosed_daemon.infra import mac
+def pages(operation: Operation[A], query: BaseModel, limit: int | None = None) -> list[Any]:
+    """The items of a list, page by page; the first `limit` of them."""
+    from goosed_daemon.admin.models import LIMIT
 
-    try:
-        mac.normalise(text)
-    except mac.BadMac:
-        return False
-    return True
-
-
-def _near(found: Infra, name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, found.machines, 1, 0.6)
-    return f"did you mean {near[0]}?" if near else "see `goosectl infra list`"
+    found: list[Any] = []
+    while True:
+        wanted = LIMIT if limit is None else min(LIMIT, limit - len(found))
+        page: Any = call(operation, query=query.model_copy(update={"limit": wanted}))
+        found += page.items
+        if page.next is None or len(found) == limit:
+            return found
+        query = query.model_copy(update={"cursor": page.next})
 
 
 def show(at: datetime | None) -> str | None:

@@ -27,39 +27,22 @@ def issue(
 
     Example: goosectl token issue --mac 52:54:00:12:34:56 --ttl 30m
     """
+    from goosed_daemon.admin import boot_tokens
+    from goosed_daemon.admin.models import TokenOrder
     from goosed_daemon.setting_table import token_ttl
-    from goosed_daemon.settings import Settings
 
-    settings = Settings.load()
-    span = settings.token_ttl
     if ttl is not None:
         try:
-            span = token_ttl(ttl)
+            token_ttl(ttl)
         except ValueError as error:
             raise UsageError(f"--ttl: {error}") from error
-    address, name = operator.resolve(mac)
-    infra = operator.infra()
-    with operator.state() as state:
-        tokens = operator.tokens(state, settings)
-        offer = tokens.issue(address, operator.now(), span, operator.actor())
-    base = settings.public_url or (infra.site.url if infra is not None else None) or settings.url()
-    machine = infra.machine(name) if infra is not None and name is not None else None
-    installer = infra.profile_of(machine).installer if infra and machine else "kickstart"
-    url = f"{base}/v1/render/{installer}?token={offer.secret}"
-    out = output.get()
-    out.result(
-        {
-            "token": offer.secret,
-            "mac": address,
-            "expires_at": operator.show(offer.token.expires_at),
-            "url": url,
-            "id": offer.token.id,
-        },
-        text=f"{offer.secret}\n{url}\nuntil {operator.show(offer.token.expires_at)} the next"
-        f" network boot of {name or address} erases its disk and installs it",
+    body = operator.asked(TokenOrder, machine=mac, ttl=ttl)
+    done = operator.call(boot_tokens.ISSUE, body=body)
+    output.get().result(
+        done.model_dump(mode="json", exclude={"remarks"}),
+        text=f"{done.token}\n{done.url}\nuntil {operator.show(done.expires_at)} the next"
+        f" network boot of {done.name or done.mac} erases its disk and installs it",
     )
-    if machine is None:
-        out.note(f"no Machine document describes {address} yet: until one does, it boots its disk")
 
 
 @app.command("list")
@@ -68,31 +51,20 @@ def list_(
         str | None, typer.Option(metavar="MAC", help="Only this machine's, by MAC or name.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest this many.")] = 100,
+    state: Annotated[
+        str | None, typer.Option(help="Only these: active, used, expired or ended.")
+    ] = None,
 ) -> None:
     """List tokens and what became of them; never a secret.
 
     Example: goosectl token list --mac 52:54:00:12:34:56
     """
-    from goosed_daemon.token_rows import newest
+    from goosed_daemon.admin import boot_tokens
+    from goosed_daemon.admin.models import TokenQuery
 
-    address = None if mac is None else operator.resolve(mac, needs_profiles=False)[0]
-    at = operator.now()
-    with operator.state_if_any() as state:
-        found = newest(state, address, limit) if state is not None else []
-    rows = [
-        {
-            "id": token.id,
-            "mac": token.mac,
-            "state": token.state(at),
-            "issued_at": operator.show(token.issued_at),
-            "issued_to": token.issued_to,
-            "expires_at": operator.show(token.expires_at),
-            "used_at": operator.show(token.used_at),
-            "used_by": token.used_by,
-            "refusals": token.refusals,
-        }
-        for token in found
-    ]
+    query = operator.asked(TokenQuery, machine=mac, state=state)
+    found = operator.pages(boot_tokens.LIST, query, limit)
+    rows = [token.model_dump(mode="json") for token in reversed(found)]
     columns = [(key, key.replace("_", " ").capitalize()) for key in rows[0]] if rows else []
     output.get().table(rows, columns)
 
@@ -105,20 +77,11 @@ def revoke(
 
     Example: goosectl token revoke 0b5e2f6e-6a4e-4a53-9c65-0d1d6fb8b9a1
     """
-    from uuid import UUID
+    from goosed_daemon.admin import boot_tokens
 
-    from goosed_daemon.settings import Settings
-
-    try:
-        token_id = str(UUID(token))
-    except ValueError as error:
-        raise UsageError(f"{token!r} is not a token's id", hint="see `goosectl token list`") from (
-            error
-        )
-    with operator.state() as state:
-        tokens = operator.tokens(state, Settings.load())
-        ended = tokens.revoke(token_id, operator.now(), operator.actor())
+    done = operator.call(boot_tokens.REVOKE, token=boot_tokens.token_id(token))
+    before = "" if done.state == "revoked" else f" was over already: {done.state}"
     output.get().result(
-        {"id": token_id, "mac": ended.mac, "state": "revoked"},
-        text=f"token {token_id} of {ended.mac} is revoked",
+        done.model_dump(mode="json"),
+        text=f"token {done.id} of {done.mac}{before or ' is revoked'}",
     )

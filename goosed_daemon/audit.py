@@ -63,28 +63,64 @@ def record(
     )
 
 
-def events(state: State, *, mac: str | None = None, limit: int = 100) -> list[Event]:
-    """The newest `limit` events, oldest first, of one machine or of all."""
-    which, parameters = ("where mac = ?", [mac]) if mac is not None else ("", [])
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which events are asked for; what is None does not matter."""
+
+    mac: str | None = None
+    kind: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None  # exclusive
+    before: int | None = None  # an id
+
+    def where(self) -> tuple[str, list[object]]:
+        """A clause of SQL and its parameters."""
+        wanted = (
+            ("mac = ?", self.mac),
+            ("kind = ?", self.kind),
+            ("actor = ?", self.actor),
+            ("at >= ?", self.since),
+            ("at < ?", self.until),
+            ("id < ?", self.before),
+        )
+        given = [(test, value) for test, value in wanted if value is not None]
+        if not given:
+            return "", []
+        return "where " + " and ".join(test for test, _ in given), [value for _, value in given]
+
+
+def newest(state: State, which: Which, limit: int) -> list[Event]:
+    """The newest `limit` of these events, newest first."""
+    clause, parameters = which.where()
     with state.read() as transaction:
         rows = transaction.execute(
-            f"select id, at, kind, actor, mac, token, detail from events {which}"
+            f"select id, at, kind, actor, mac, token, detail from events {clause}"
             " order by id desc limit ?",
             (*parameters, limit),
         )
     return [
         Event(number, at, kind, actor, about, token, json.loads(detail))
-        for number, at, kind, actor, about, token, detail in reversed(rows)
+        for number, at, kind, actor, about, token, detail in rows
     ]
 
 
-def refusals(state: State, limit: int = 100) -> list[Refusal]:
-    """The strangers refused last, newest first."""
+def events(state: State, *, mac: str | None = None, limit: int = 100) -> list[Event]:
+    """The newest `limit` events, oldest first, of one machine or of all."""
+    return newest(state, Which(mac), limit)[::-1]
+
+
+def refusals(
+    state: State, limit: int = 100, before: tuple[datetime, str, str, str] | None = None
+) -> list[Refusal]:
+    """The strangers refused last, newest first; those after the one refused at `before`, by time,
+    reason, MAC and address."""
+    clause = "where (last_at, reason, mac, address) < (?, ?, ?, ?)" if before else ""
     with state.read() as transaction:
         rows = transaction.execute(
-            "select reason, mac, address, count, first_at, last_at from refusals"
-            " order by last_at desc limit ?",
-            (limit,),
+            f"select reason, mac, address, count, first_at, last_at from refusals {clause}"
+            " order by last_at desc, reason desc, mac desc, address desc limit ?",
+            (*(before or ()), limit),
         )
     return [Refusal(*row) for row in rows]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from bundles.catalog import Catalog
-from goosed_daemon.errors import ArtifactMissing, MachineUnknown
+from bundles.document import InvalidDocument
+from goosed_daemon.errors import ArtifactMissing, MachineUnknown, ProfileInvalid
 from goosed_daemon.infra import Infra
 from goosed_daemon.infra.match import NoMatch, match
 from goosed_daemon.infra.models import Machine, OSProfile
@@ -20,6 +21,13 @@ def recognise(infra: Infra, mac: str, uuid: str | None, serial: str | None) -> M
     if isinstance(found, NoMatch):
         raise MachineUnknown(found.reason, mac=mac)
     return found.machine
+
+
+def invalid_profiles(error: InvalidDocument) -> ProfileInvalid:
+    """Why nothing is installed while documents are wrong, in the words of a screen."""
+    first, *others = error.problems
+    more = f" (and {len(others)} more)" if others else ""
+    return ProfileInvalid(f"the infra profiles have errors: {first}{more}")
 
 
 def check_content(catalog: Catalog, profile: OSProfile) -> None:

@@ -191,6 +191,53 @@ class AgentRevoked(DaemonError):
     status = 401
 
 
+class AdminTokenExists(DaemonError):
+    """An admin token of this name is active."""
+
+    code = "admin-token-exists"
+    default_hint = "choose another name, or end it with `goosectl admin-token revoke NAME`"
+    status = 409
+
+
+class AdminTokenUnknown(DaemonError):
+    """No admin token of this name is active."""
+
+    code = "admin-token-unknown"
+    default_hint = "see `goosectl admin-token list`"
+    status = 404
+
+
+class NotAuthenticated(DaemonError):
+    """A request to the administration API bears no token."""
+
+    code = "not-authenticated"
+    default_hint = "send `Authorization: Bearer TOKEN`; `goosectl admin-token new` makes one"
+    status = 401
+
+
+class BadAdminToken(NotAuthenticated):
+    """A request bears a token that is none, or none any more."""
+
+    code = "bad-admin-token"
+    default_hint = "`goosectl admin-token list` says what became of it; `new` makes another"
+
+
+class RoleTooLow(DaemonError):
+    """The token's role does not allow this."""
+
+    code = "role-too-low"
+    default_hint = "use a token of that role: `goosectl admin-token new NAME --role ROLE`"
+    status = 403
+
+
+class TooManyFailures(DaemonError):
+    """Too many requests from this address bore no good token."""
+
+    code = "too-many-failures"
+    default_hint = "wait as long as Retry-After says, then send a good token"
+    status = 429
+
+
 class MachineUnknown(DaemonError):
     """No profile describes the machine."""
 
@@ -237,6 +284,30 @@ class BadQuery(DaemonError):
     code = "bad-query"
     default_hint = "docs/http-api.md describes every route"
     status = 400
+
+
+class BadBody(DaemonError):
+    """The body of a request lacks something, or has it in a form that it cannot have."""
+
+    code = "bad-body"
+    default_hint = "/openapi.json describes the body of every route"
+    status = 400
+
+
+class BodyTooLarge(DaemonError):
+    """The body of a request is larger than any that is needed."""
+
+    code = "body-too-large"
+    default_hint = "/openapi.json describes the body of every route"
+    status = 413
+
+
+class NoJson(DaemonError):
+    """The body of a request is not said to be JSON."""
+
+    code = "no-json"
+    default_hint = "send it with `Content-Type: application/json`"
+    status = 415
 
 
 class ArtifactMissing(DaemonError):

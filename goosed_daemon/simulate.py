@@ -9,7 +9,7 @@ from datetime import datetime
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from goosed_daemon import boot
-from goosed_daemon.errors import MachineNotArmed
+from goosed_daemon.errors import MachineNotArmed, ProfileInvalid
 from goosed_daemon.infra import Infra
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.validate import rendered
@@ -45,7 +45,7 @@ class Simulation:
 
 
 def simulate(
-    infra: Infra,
+    infra: Infra | ProfileInvalid,
     catalog: Catalog,
     tokens: Tokens,
     now: datetime,
@@ -56,10 +56,12 @@ def simulate(
     serial: str | None = None,
 ) -> Simulation:
     """The answer to a machine with these identities (`mac` normalised), in the order in which the
-    daemon asks: which machine, is its content here, may it install. Raises `StateError` or
-    `StoreError`."""
+    daemon asks: are there profiles, which machine, is its content here, may it install. Raises
+    `StateError` or `StoreError`."""
     machine: Machine | None = None
     try:
+        if isinstance(infra, ProfileInvalid):
+            raise infra
         machine = boot.recognise(infra, mac, uuid, serial)
         profile = infra.profile_of(machine)
         boot.check_content(catalog, profile)

@@ -52,6 +52,42 @@ def newest(state: State, mac: str | None = None, limit: int = 1000) -> list[Toke
     return [Token(*row) for row in reversed(rows)]
 
 
+_STATES = {
+    "active": "not used and ended is null and expires_at > ?",
+    "used": "used",
+    "expired": "not used and (ended = 'expired' or (ended is null and expires_at <= ?))",
+    "ended": "not used and ended is not null and ended <> 'expired'",
+}
+
+
+def page(
+    state: State,
+    now: datetime,
+    mac: str | None,
+    which: str | None,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> list[Token]:
+    """The newest `limit` tokens, newest first: of one machine, in one state (a key of `_STATES`),
+    issued before the one with this time and id. Needs no key."""
+    wanted: list[tuple[str, tuple[object, ...]]] = []
+    if mac is not None:
+        wanted.append(("mac = ?", (mac,)))
+    if which is not None:
+        test = _STATES[which]
+        wanted.append((test, (now,) if "?" in test else ()))
+    if before is not None:
+        wanted.append(("(issued_at, id) < (?, ?)", before))
+    clause = "where " + " and ".join(test for test, _ in wanted) if wanted else ""
+    parameters = [value for _, values in wanted for value in values]
+    with state.read() as transaction:
+        rows = transaction.execute(
+            f"select {COLUMNS} from tokens {clause} order by issued_at desc, id desc limit ?",
+            (*parameters, limit),
+        )
+    return [Token(*row) for row in rows]
+
+
 def waiting(state: State, now: datetime) -> dict[str, Token]:
     """By MAC, the tokens that wait for their use: these machines install at their next boot."""
     with state.read() as transaction:

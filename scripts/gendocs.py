@@ -104,7 +104,9 @@ def _help(command: Any, noun: str) -> str:
         max_content_width=WIDTH,
     )
     text = command.get_help(context)
-    return text.removesuffix(_indented(frame.EPILOG)).rstrip() + "\n"
+    for epilog in (frame.REMOTE_EPILOG, frame.EPILOG):
+        text = text.removesuffix(_indented(epilog))
+    return text.rstrip() + "\n"
 
 
 def _indented(epilog: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-
 from aiohttp import web
 
-from goosed_daemon.web import edge
+from goosed_daemon.web import about, edge
+from goosed_daemon.web.admin import Admin
 from goosed_daemon.web.agents import AgentRoutes
 from goosed_daemon.web.artifacts import Artifacts
 from goosed_daemon.web.boot import Boot
@@ -15,24 +13,10 @@ from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import DEPS, Deps
 from goosed_daemon.web.health import Health
 from goosed_daemon.web.lookup import Lookup
+from goosed_daemon.web.openapi import OpenApi
 from goosed_daemon.web.progress import Progress
 from goosed_daemon.web.render import Render
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-BOOTD = "goosed-bootd"
-API = "goosed-api"
-AGENTS = "goosed-agents"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route. A GET route answers HEAD too."""
-
-    method: str
-    path: str
-    service: str  # label of its metrics
-    handler: Handler
+from goosed_daemon.web.routes import AGENTS, API, BOOTD, Route
 
 
 def routes(deps: Deps) -> tuple[Route, ...]:
@@ -44,21 +28,26 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     artifacts = Artifacts(deps, lookup)
     progress = Progress(deps)
     agents = AgentRoutes(deps)
-    return (
-        Route("GET", "/healthz", API, health.healthz),
-        Route("GET", "/readyz", API, health.readyz),
-        Route("GET", "/metrics", API, health.metrics),
-        Route("GET", "/boot.ipxe", BOOTD, boot.chain),
-        Route("GET", "/v1/boot/ipxe", BOOTD, boot.script),
-        Route("GET", "/boot.grub", BOOTD, boot.grub_chain),
-        Route("GET", "/v1/boot/grub", BOOTD, boot.grub_script),
-        Route("GET", "/v1/render/{installer}", BOOTD, render.render),
-        Route("GET", "/v1/artifacts/{bundle}/{path:.+}", BOOTD, artifacts.get),
-        Route("POST", "/v1/machines/{mac}/progress", API, progress.report),
-        Route("POST", "/v1/agents/register", AGENTS, agents.register),
-        Route("POST", "/v1/agents/heartbeat", AGENTS, agents.heartbeat),
-        Route("POST", "/v1/agents/token/refresh", AGENTS, agents.refresh),
+    openapi = OpenApi()
+    table = (
+        Route("GET", "/healthz", API, health.healthz, about.HEALTHZ),
+        Route("GET", "/readyz", API, health.readyz, about.READYZ),
+        Route("GET", "/metrics", API, health.metrics, about.METRICS),
+        Route("GET", "/openapi.json", API, openapi.get, about.OPENAPI),
+        Route("GET", "/boot.ipxe", BOOTD, boot.chain, about.CHAIN),
+        Route("GET", "/v1/boot/ipxe", BOOTD, boot.script, about.SCRIPT),
+        Route("GET", "/boot.grub", BOOTD, boot.grub_chain, about.GRUB_CHAIN),
+        Route("GET", "/v1/boot/grub", BOOTD, boot.grub_script, about.GRUB_SCRIPT),
+        Route("GET", "/v1/render/{installer}", BOOTD, render.render, about.RENDER),
+        Route("GET", "/v1/artifacts/{bundle}/{path:.+}", BOOTD, artifacts.get, about.ARTIFACT),
+        Route("POST", "/v1/machines/{mac}/progress", API, progress.report, about.PROGRESS),
+        Route("POST", "/v1/agents/register", AGENTS, agents.register, about.REGISTER),
+        Route("POST", "/v1/agents/heartbeat", AGENTS, agents.heartbeat, about.HEARTBEAT),
+        Route("POST", "/v1/agents/token/refresh", AGENTS, agents.refresh, about.REFRESH),
+        *Admin(deps).routes(),
     )
+    openapi.describe(table)
+    return table
 
 
 def create_app(deps: Deps) -> web.Application:

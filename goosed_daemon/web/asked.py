@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
+from pydantic import BaseModel, ValidationError
 
-from goosed_daemon.errors import BadQuery
+from goosed_daemon.errors import BadBody, BadQuery, BodyTooLarge, NoJson
+
+M = TypeVar("M", bound=BaseModel)
 
 # RFC 3986, section 3.2.2, less what no host of a site has: no escapes, no user, no IPvFuture.
 _HOST = re.compile(
@@ -87,3 +90,40 @@ def needed(request: web.Request, name: str) -> str:
     if value is None:
         raise BadQuery(f"{name} is missing", parameter=name)
     return value
+
+
+def query(request: web.Request, model: type[M]) -> M:
+    """The query as `model` has it. Raises `BadQuery`, which names every parameter that is wrong."""
+    for name in request.query:
+        one(request, name)
+    try:
+        return model.model_validate(dict(request.query))
+    except ValidationError as error:
+        problems = _problems(error)
+        raise BadQuery("; ".join(problems), problems=problems) from error
+
+
+async def posted(request: web.Request, model: type[M]) -> M:
+    """The JSON in the body as `model` has it; no body is an empty object.
+
+    Raises `BadBody`, which names every field that is wrong, `BodyTooLarge` or `NoJson`.
+    """
+    try:
+        data = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise BodyTooLarge("the body is larger than any that this route takes") from error
+    if data and request.content_type != "application/json":
+        raise NoJson(f"the body is {request.content_type[:80]}, not application/json")
+    try:
+        return model.model_validate_json(data or b"{}")
+    except ValidationError as error:
+        problems = _problems(error)
+        raise BadBody("; ".join(problems), problems=problems) from error
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """What is wrong, by field; not what was sent, which may be a secret in the wrong place."""
+    return [
+        f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}"[:300]
+        for one in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+    ]

@@ -7,6 +7,7 @@ import logging
 import time
 
 from bundles.document import InvalidDocument
+from goosed_daemon import boot
 from goosed_daemon.errors import ProfileInvalid
 from goosed_daemon.infra import Infra
 from goosed_daemon.telemetry import PROFILES_VALID
@@ -45,7 +46,7 @@ class Current:
         try:
             self._found = await self._deps.in_store(self._read)
         except InvalidDocument as error:
-            self._found = _invalid(error)
+            self._found = boot.invalid_profiles(error)
         if before is not self._found and (
             self._until == 0 or type(before) is not type(self._found)
         ):
@@ -60,9 +61,3 @@ class Current:
         if self._deps.profiles.error is not None:
             raise self._deps.profiles.error
         return found
-
-
-def _invalid(error: InvalidDocument) -> ProfileInvalid:
-    first, *others = error.problems
-    more = f" (and {len(others)} more)" if others else ""
-    return ProfileInvalid(f"the infra profiles have errors: {first}{more}")

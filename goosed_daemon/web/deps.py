@@ -39,6 +39,7 @@ class Deps:
     clock: Callable[[], datetime]  # aware, UTC
     state_threads: Executor  # apart from the store's, so that neither waits for the other
     store_threads: Executor
+    admin_threads: Executor  # whose work may take long, and must not hold up machines
 
     async def in_state(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls something that blocks on the state."""
@@ -47,6 +48,10 @@ class Deps:
     async def in_store(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls something that blocks on the store or on other files."""
         return await _run(self.store_threads, call, *args, **kwargs)
+
+    async def in_admin(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls an operation of the administration, which blocks on state and store."""
+        return await _run(self.admin_threads, call, *args, **kwargs)
 
     async def look(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls something that looks into the catalog and finds it in memory: at once, but for a

@@ -13,12 +13,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
-from bundles.errors import GooseError
+from bundles.errors import GooseError, UsageError
 from goosed_daemon import errors
 from goosed_daemon.telemetry import HTTP_DURATION, Telemetry
+from goosed_daemon.web import access
 
 log = logging.getLogger("goosed.http")
-access = logging.getLogger("goosed.access")
+requests = logging.getLogger("goosed.access")
 
 REQUEST_ID = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -55,7 +56,7 @@ def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
             method = request.method if request.method in _METHODS else "other"
             service = services.get(route, "goosed-api")
             telemetry.observe(HTTP_DURATION, taken, service, method, route, str(status))
-            if access.isEnabledFor(logging.INFO):
+            if requests.isEnabledFor(logging.INFO):
                 _log(request, route, status, taken, request_id)
 
     return edge
@@ -76,7 +77,8 @@ def refusal(request: web.Request, error: Exception, request_id: str) -> web.Resp
             headers["Allow"] = error.headers["Allow"]
     elif isinstance(error, GooseError):
         # Errors of the other packages: what was asked for is wrong, or something cannot be had.
-        status = getattr(error, "status", 400 if isinstance(error, ValueError) else 503)
+        wrong = isinstance(error, ValueError | UsageError)
+        status = getattr(error, "status", 400 if wrong else 503)
         known = error
         if status >= 500:
             log.error(error.message, extra={"fields": {"code": error.code, "id": request_id}})
@@ -86,8 +88,8 @@ def refusal(request: web.Request, error: Exception, request_id: str) -> web.Resp
             "something went wrong in the daemon", hint=f"its log has the reason: {request_id}"
         )
         status = known.status
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+    if isinstance(known, errors.DaemonError):
+        headers |= access.challenge(known)
     if status == 503:
         headers["Retry-After"] = "5"  # iPXE and curl both wait for it
     return web.Response(
@@ -136,7 +138,7 @@ def _log(request: web.Request, route: str, status: int, taken: float, request_id
         "seconds": round(taken, 6),
         "agent": request.headers.get("User-Agent", "")[:100],
     }
-    access.info("request", extra={"fields": fields})
+    requests.info("request", extra={"fields": fields})
 
 
 def _target(request: web.Request) -> str:

@@ -37,6 +37,7 @@ log = logging.getLogger("goosed")
 TALLY_EVERY = 10.0  # seconds between two writes of the refusals counted in memory
 _STATE_THREADS = 4
 _STORE_THREADS = 8
+_ADMIN_THREADS = 2
 _REMOTE_STORE_THREADS = 32  # which wait for the network most of the time
 _BACKLOG = 1024  # connections of a rack that is switched on at once
 
@@ -84,6 +85,7 @@ def assemble(
         clock=clock,
         state_threads=closing.enter_context(ThreadPoolExecutor(_STATE_THREADS, "state")),
         store_threads=closing.enter_context(ThreadPoolExecutor(threads, "store")),
+        admin_threads=closing.enter_context(ThreadPoolExecutor(_ADMIN_THREADS, "admin")),
     )
 
 

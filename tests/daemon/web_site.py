@@ -108,11 +108,11 @@ class Lab:
 
 
 @asynccontextmanager
-async def running(folder: Path, **environ: str) -> AsyncIterator[Lab]:
+async def running(folder: Path, profiles: str = PROFILES, **environ: str) -> AsyncIterator[Lab]:
     """A daemon over a new site in `folder`."""
     home = Home(folder)
     home.infra.mkdir(parents=True)
-    (home.infra / "site.yaml").write_text(PROFILES)
+    (home.infra / "site.yaml").write_text(profiles)
     known = {"GOOSE_HOME": str(folder), "GOOSED_LISTEN": "127.0.0.1:0", **environ}
     settings = Settings.load(known)
     make_store(settings.store(), FILES)

@@ -1,0 +1,145 @@
+"""What OpenAPI says of the routes that machines, installers and monitoring use; those of the
+administration tell it themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from goosed_daemon import errors
+from goosed_daemon.infra.mac import BadMac
+from goosed_daemon.web.routes import BYTES, TEXT, About
+
+
+class Readiness(BaseModel):
+    """How the daemon is."""
+
+    ready: bool
+    checks: dict[str, str] = Field(description="`ok`, or an error code.")
+
+
+class Document(BaseModel):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+
+
+class ScriptQuery(BaseModel):
+    """Who asks for a script."""
+
+    mac: str | None = Field(None, description="In any spelling.")
+    uuid: str | None = Field(None, description="The SMBIOS UUID.")
+    serial: str | None = Field(None, description="The SMBIOS serial number.")
+
+
+class RenderQuery(BaseModel):
+    """Who asks for a rendered file."""
+
+    token: str = Field(description="The boot token in the machine's script.", max_length=200)
+
+
+class ProgressQuery(BaseModel):
+    """What an install says of itself."""
+
+    token: str = Field(description="The callback token in the rendered file.", max_length=200)
+    step: str = Field(description="`started`, `failed` or `installed`.", max_length=200)
+
+
+class EnrolBody(BaseModel):
+    """An agent that enrols."""
+
+    enrolment: str = Field(description="The secret of its enrolment.", max_length=200)
+
+
+class HeartbeatBody(BaseModel):
+    """An agent that is alive."""
+
+    machine_id: str = Field(description="The machine's MAC.", max_length=200)
+    agent: str | None = Field(None, description="What the agent says that it is.")
+
+
+class RefreshBody(BaseModel):
+    """An agent that wants a new token."""
+
+    machine_id: str = Field(description="The machine's MAC.", max_length=200)
+    old_token: str = Field(description="The token that ends with this.", max_length=200)
+
+
+class Lease(BaseModel):
+    """How long an agent's token lasts."""
+
+    machine_id: str
+    token: str | None = Field(None, description="A new token; not in answers to heartbeats.")
+    now: AwareDatetime
+    expires_at: AwareDatetime
+    expires_in: int = Field(description="Seconds.")
+
+
+HEALTHZ = About("Whether the process answers", {200: TEXT})
+READYZ = About("Whether the daemon can do its work", {200: Readiness, 503: Readiness})
+METRICS = About("Metrics, for Prometheus", {200: TEXT})
+OPENAPI = About("This description", {200: Document})
+CHAIN = About("The iPXE script that asks for a machine's own", {200: TEXT})
+SCRIPT = About(
+    "What a machine boots now, as an iPXE script; refusals too are scripts, with status 200",
+    {200: TEXT},
+    ScriptQuery,
+)
+GRUB_CHAIN = About("The GRUB configuration that asks for a machine's own", {200: TEXT})
+GRUB_SCRIPT = About(
+    "What a machine boots now, as a GRUB configuration; refusals too have status 200",
+    {200: TEXT},
+    ScriptQuery,
+)
+RENDER = About(
+    "What an installer is told, once for each token",
+    {200: TEXT},
+    RenderQuery,
+    refusals=(
+        errors.TokenUnknown,
+        errors.TokenUsed,
+        errors.TokenExpired,
+        errors.TokenRevoked,
+        errors.MachineUnknown,
+        errors.WrongInstaller,
+        errors.ArtifactMissing,
+        errors.ProfileInvalid,
+    ),
+)
+ARTIFACT = About(
+    "A file of an imported bundle",
+    {200: BYTES, 206: BYTES, 304: None, 307: None, 412: None, 416: None},
+    refusals=(errors.ArtifactMissing,),
+)
+PROGRESS = About(
+    "Take an install's report of itself",
+    {204: None},
+    ProgressQuery,
+    refusals=(errors.TokenUnknown, errors.BadQuery, BadMac),
+)
+REGISTER = About(
+    "Enrol the agent of an installed system",
+    {200: Lease},
+    body=EnrolBody,
+    refusals=(
+        errors.EnrolmentUnknown,
+        errors.EnrolmentUsed,
+        errors.EnrolmentExpired,
+        errors.EnrolmentRevoked,
+    ),
+)
+_OF_AGENTS = (
+    BadMac,
+    errors.AgentTokenUnknown,
+    errors.AgentTokenExpired,
+    errors.AgentTokenEnded,
+    errors.AgentRevoked,
+)
+HEARTBEAT = About(
+    "Note that an agent is alive", {200: Lease}, body=HeartbeatBody, refusals=_OF_AGENTS
+)
+REFRESH = About("Replace an agent's token", {200: Lease}, body=RefreshBody, refusals=_OF_AGENTS)

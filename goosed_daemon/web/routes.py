@@ -1,0 +1,44 @@
+"""What a route is, and what OpenAPI says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from bundles.errors import GooseError
+from goosed_daemon.admin_tokens import Role
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+BOOTD = "goosed-bootd"
+API = "goosed-api"
+AGENTS = "goosed-agents"
+
+TEXT = "text/plain"
+BYTES = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A route for OpenAPI. Answers by status: a model of JSON, a media type, or no content."""
+
+    summary: str
+    answers: Mapping[int, type[BaseModel] | str | None]
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    role: Role | None = None  # None: nobody is asked for a token
+    refusals: tuple[type[GooseError], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. A GET route answers HEAD too."""
+
+    method: str
+    path: str
+    service: str  # label of its metrics
+    handler: Handler
+    about: About
