@@ -107,7 +107,7 @@ def read(data: bytes, where: str) -> Delta:
     Raises `NotCanonical`, `BadDigest` or `BadDelta`; afterwards `encode` of the result is `data`,
     so nothing in it went unread.
     """
-    value = canonical.loads(data, where)
+    value = canonical.loads(data, where)  # check 13
     try:
         documents = value["documents"]
         found = Delta(

@@ -33,6 +33,7 @@ def read_head(
 
     Raises `BadVolume` and what `TrustedHead` raises; nothing was written anywhere.
     """
+    # Checks 1 to 9 are in `head`; that nothing else stands between is check 10, in `reader`.
     head.layout(reader.next_small("oci-layout", 1024))
     head.index(reader.next_small("index.json", layout.MAX_DOCUMENT))
     message = reader.next_small(STATEMENT_NAME, MAX_STATEMENT)

@@ -59,7 +59,7 @@ def refuse_missing(head: TrustedHead, has: Callable[[str, int], bool]) -> None:
         blob = delta.blobs[number]
         if not has(blob.digest, blob.size):
             lacking.setdefault(blob.digest, f"{blob.digest}, which other files are made of")
-    if lacking:
+    if lacking:  # check 16
         names = list(lacking.values())
         text = "\n  ".join(names[:_SHOWN])
         if len(names) > _SHOWN:

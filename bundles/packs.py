@@ -52,7 +52,7 @@ def resolve(delta: Delta, contents: Sequence[Content], where: str) -> list[Packe
     first: dict[str, int] = {layout.EMPTY_DIGEST: -1}
     for number, content in enumerate(contents):
         first.setdefault(content.digest, number)
-    made: set[int] = set()
+    made: set[int] = set()  # check 15
     found = []
     for pack in delta.packs:
         if sum(pack.runs[-1]) > len(contents):

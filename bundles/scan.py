@@ -93,7 +93,7 @@ class ContentReader:
     def read(self, contents: Sequence[Content]) -> None:
         """Reads all layers and the end of the volume."""
         self.take(contents)
-        self._reader.end()
+        self._reader.end()  # check 12
 
     def take(self, contents: Sequence[Content]) -> None:
         """Reads some layers that follow one another."""
@@ -144,6 +144,7 @@ class ContentReader:
         for content in batch:
             size, digest = content.layer.size, content.digest
             try:
+                # check 10, here and below for the padding
                 self._reader.check_header(bytes(data[at : at + BLOCK]), blob_name(digest), size)
             except (DamagedHeader, MissingEntry) as fault:
                 if isinstance(fault, MissingEntry) and last and not any(data[at:]):
@@ -157,7 +158,7 @@ class ContentReader:
                 faults.append(fault)
             if self._sink.has(digest, size):
                 pass
-            elif digests.of(blob) != digest:
+            elif digests.of(blob) != digest:  # check 11
                 faults.append(self._fault(content, start + at + BLOCK))
             else:
                 self._sink.put(digest, blob)
@@ -179,7 +180,7 @@ class ContentReader:
         except DamagedBlob as fault:
             self._damaged(fault)
         try:
-            self._reader.pad(size, content.name)
+            self._reader.pad(size, content.name)  # check 10
         except TruncatedVolume:
             raise
         except BadVolume as fault:
@@ -189,7 +190,7 @@ class ContentReader:
         """Reads the header of a large layer."""
         start = self._reader.position
         try:
-            self._reader.expect(blob_name(content.digest), content.layer.size)
+            self._reader.expect(blob_name(content.digest), content.layer.size)  # check 10
         except DamagedHeader:
             self._damaged(self._bad_header(content, start))
         except MissingEntry:
@@ -207,7 +208,7 @@ class ContentReader:
             blob.write(memoryview(chunk))
             self._progress.advance(len(chunk), content.name)
         wait(work)
-        if digests.PREFIX + hashed.hexdigest() != content.digest:
+        if digests.PREFIX + hashed.hexdigest() != content.digest:  # check 11
             raise self._fault(content, start)
 
     def _fault(self, content: Content, start: int) -> DamagedBlob:

@@ -67,7 +67,7 @@ class Tally:
     def compare(self, path: Path, digest: str) -> list[GooseError]:
         """L5: the faults of the volume at `path`, which is expected, when it has this digest."""
         listed, label = self.expected[path], shown(path.name)
-        if digest == listed.digest:
+        if digest == listed.digest:  # L5
             return []
         return [
             DamagedVolume(
@@ -188,7 +188,7 @@ def _compare(delivery: Delivery, listed: VolumeList, found: Tally) -> None:
         here.add(volume)
         if candidate.sealed != listed.sealed:  # opened, or sealed again: it still can be imported
             found.remarks += [] if NOT_AS_LISTED in found.remarks else [NOT_AS_LISTED]
-        elif candidate.size != volume.size:
+        elif candidate.size != volume.size:  # L4
             found.faults.append(
                 DamagedVolume(
                     f"{label} has {candidate.size} bytes, the list says {volume.size}"
@@ -217,7 +217,7 @@ def _listed_as(
     label, bundle = shown(candidate.path.name), f"{listed.name} {listed.version}"
     if candidate.digest is not None:
         said, count = candidate.statement, len(listed.volumes)
-        if candidate.digest != listed.statement:
+        if candidate.digest != listed.statement:  # L3
             raise ForeignVolume(
                 f"{label} is not of the {bundle} that the signed list names: its statement is"
                 " another one",

@@ -266,7 +266,7 @@ def _read_signatures(data: bytes, at: int, what: str) -> tuple[bytes, ...]:
 
 def _check_links(links: Sequence[Link], where: str) -> None:
     for before, after in itertools.pairwise(links):
-        if after.root.version != before.root.version + 1:
+        if after.root.version != before.root.version + 1:  # R1
             raise MissingTrustVersion(
                 f"{where}: version {after.root.version} stands after {before.root.version}"
             )

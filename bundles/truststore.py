@@ -72,7 +72,7 @@ class TrustStore:
         """
         try:
             data = _read(self.path, trust.MAX_ROOT)
-        except FileNotFoundError as error:
+        except FileNotFoundError as error:  # check 0
             raise NoTrustRoot(f"{self.folder} holds no trust root") from error
         return trust.read(data, str(self.path))
 

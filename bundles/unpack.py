@@ -87,16 +87,16 @@ class VolumeContent:
         finally:
             if self._open is not None:
                 self._open[1].close()
-        self._reader.end()
+        self._reader.end()  # check 12
 
     def _read_bare(self, packs: Sequence[Pack]) -> None:
         """Checks packs of which nothing is known but their digests."""
         for pack in packs:
-            self._reader.expect(blob_name(pack.digest), pack.size)
+            self._reader.expect(blob_name(pack.digest), pack.size)  # check 17
             start, whole = self._reader.position, hashlib.sha256()
             for data in self._reader.pieces(pack.size, pack.digest):
                 whole.update(data)
-            if digests.PREFIX + whole.hexdigest() != pack.digest:
+            if digests.PREFIX + whole.hexdigest() != pack.digest:  # check 17
                 where = self._reader.label
                 self._damaged(
                     DamagedBlob(
@@ -109,7 +109,7 @@ class VolumeContent:
                     )
                 )
             self._reader.pad(pack.size, pack.digest)
-        self._reader.end()
+        self._reader.end()  # check 12
 
     def _pack(self, packed: Packed) -> None:
         pack = packed.pack
@@ -124,7 +124,7 @@ class VolumeContent:
             start = self._reader.position
             if not self._layer(made, whole):
                 starts.append((made, start))
-        good = digests.PREFIX + whole.hexdigest() == pack.digest
+        good = digests.PREFIX + whole.hexdigest() == pack.digest  # check 17
         if not good and not starts:
             starts.append((packed.layers[0], self._reader.position - pack.size))
         for made, start in starts:
@@ -158,7 +158,7 @@ class VolumeContent:
                     blob.write(memoryview(chunk))
                     self._progress.advance(len(chunk), content.name)
                 wait(work)
-                if digests.PREFIX + hashed.hexdigest() != digest:
+                if digests.PREFIX + hashed.hexdigest() != digest:  # check 11
                     raise _Mismatch
         except _Mismatch:
             return False

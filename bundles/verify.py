@@ -97,20 +97,22 @@ class TrustedHead:
 
     def layout(self, data: bytes) -> None:
         """Check 1."""
-        if data != layout.OCI_LAYOUT:
+        if data != layout.OCI_LAYOUT:  # check 1
             raise BadLayout(f"{self._where}: oci-layout is not the one of format 1")
 
     def index(self, data: bytes) -> None:
         """Check 2; its content is compared in check 9."""
         self._index = data
-        self.volume, _ = layout.read_volume_number(data, f"{self._where}: index.json")
+        where = f"{self._where}: index.json"
+        self.volume, _ = layout.read_volume_number(data, where)  # check 2
 
     def sign(self, message: bytes, signatures: Sequence[bytes]) -> None:
         """Checks 3, 4 and 5."""
         names = [self._where] * len(signatures) + [name for name, _ in self._beside]
         signatures = (*signatures, *(armored for _, armored in self._beside))
         try:
-            signers = self._authority.authorise(message, signatures, BUNDLE, self._policy.now)
+            now = self._policy.now
+            signers = self._authority.authorise(message, signatures, BUNDLE, now)  # check 3
         except GooseError as error:
             number = error.details.pop("signature", None)  # one of them is bad
             where = names[number - 1] if isinstance(number, int) else self._where
@@ -118,8 +120,8 @@ class TrustedHead:
             raise type(error)(text, hint=error.hint, **error.details) from error
         self.signers = tuple(signer.name for signer in signers)
         self.message, self.signatures = message, tuple(dict.fromkeys(signatures))
-        self.statement = statement.read(message, f"{self._where}: statement")
-        self.overruled = self._policy.judge(self.statement, self._where)
+        self.statement = statement.read(message, f"{self._where}: statement")  # check 4
+        self.overruled = self._policy.judge(self.statement, self._where)  # check 5
         said = self.statement
         root = Descriptor(layout.INDEX_TYPE, layout.BUNDLE_TYPE, said.root, said.root_size)
         self._expected = [(root, None)]
@@ -136,6 +138,7 @@ class TrustedHead:
         """Check 13, for the delta document that the statement names as its base."""
         what = f"{self._where}: delta document"
         said = self.statement.base
+        # check 13
         if said is None or len(data) != said.size or digests.of(data) != said.digest:
             raise DamagedDocument(f"{what} does not hash to its name", volume=self._where)
         found = self.delta = delta.read(data, what)
@@ -148,6 +151,7 @@ class TrustedHead:
     def check_patch(self, data: bytes) -> None:
         """The part of check 14 that takes no base."""
         said = self.delta and self.delta.documents
+        # check 14
         if not said or len(data) != said.size or digests.of(data) != said.digest:
             raise DamagedDocument(
                 f"{self._where}: the documents' patch does not hash to its name",
@@ -157,7 +161,7 @@ class TrustedHead:
     def patched(self, data: bytes, base: bytes) -> None:
         """Check 14, and 6 and 7 for the documents that a patch makes of those of the base."""
         size = self.statement.totals.document_bytes - len(layout.EMPTY)
-        documents = memoryview(patch.expand(data, base, size, self._where))
+        documents = memoryview(patch.expand(data, base, size, self._where))  # check 14
         while (wanted := self.wanted()) is not None:
             self.document(bytes(documents[: wanted.size]))
             documents = documents[wanted.size :]
@@ -172,9 +176,9 @@ class TrustedHead:
         """Checks 6 and 7 for the document that `wanted` names."""
         descriptor, artifact = self._expected.pop()
         what = f"{self._where}: document {descriptor.digest}"
-        if len(data) != descriptor.size or digests.of(data) != descriptor.digest:
+        if len(data) != descriptor.size or digests.of(data) != descriptor.digest:  # check 6
             raise DamagedDocument(f"{what} does not hash to its name", volume=self._where)
-        if descriptor.digest in self.documents:
+        if descriptor.digest in self.documents:  # check 7: once, in order, and of its form
             raise InconsistentBundle(f"{what} stands in the bundle twice")
         self.documents[descriptor.digest] = data
         if descriptor.media_type == layout.INDEX_TYPE:
@@ -185,10 +189,10 @@ class TrustedHead:
     def complete(self) -> Statement:
         """Checks 8, 9 and 15; afterwards everything in this object is trusted."""
         said, where = self.statement, self._where
-        self._check_paths()
-        self._check_sizes()
+        self._check_paths()  # check 8: paths, whole files
+        self._check_sizes()  # check 8: one size of a digest
         if self.delta is not None:
-            self.packs = packs.resolve(self.delta, self.contents, where)
+            self.packs = packs.resolve(self.delta, self.contents, where)  # check 15
         self.documents[layout.EMPTY_DIGEST] = layout.EMPTY
         found = Totals(
             artifacts=len(self._artifacts),
@@ -198,7 +202,7 @@ class TrustedHead:
             documents=len(self.documents),
             document_bytes=sum(map(len, self.documents.values())),
         )
-        if found != said.totals:
+        if found != said.totals:  # check 8: totals
             raise InconsistentBundle(
                 f"{where}: the statement's totals, {said.totals}, are not those of the"
                 f" documents, {found}"
@@ -208,7 +212,7 @@ class TrustedHead:
         derived = layout.encode_layout_index(
             root, said.version, self._artifacts, self.volume, count
         )
-        if self.volume > count or derived != self._index:
+        if self.volume > count or derived != self._index:  # check 9
             raise BadLayout(f"{where}: index.json does not follow from the bundle")
         return said
 

@@ -119,7 +119,7 @@ def read(data: bytes, where: str) -> VolumeList:
     """
     if len(data) > MAX_LIST:
         raise BadVolumeList(f"{where} has {len(data)} bytes; a volume list at most {MAX_LIST}")
-    fields = Fields(canonical.loads(data, where), _FIELDS, where, BadVolumeList)
+    fields = Fields(canonical.loads(data, where), _FIELDS, where, BadVolumeList)  # L2
     if fields.whole("format") != FORMAT:
         raise fields.wrong("format", f"is not {FORMAT}")
     items = fields.items("volumes")
@@ -150,7 +150,7 @@ def verify(
     if not signatures:
         raise UnsignedVolumeList(f"{where} has no signature beside it")
     try:
-        signers = authority.authorise(data, signatures, VOLUMES, at)
+        signers = authority.authorise(data, signatures, VOLUMES, at)  # L1
     except GooseError as error:
         if isinstance(error, TooFewSignatures) and error.details.get("counted"):
             raise UnsignedVolumeList(f"{where}: {error.message}") from error

@@ -1,5 +1,5 @@
-"""Write the documentation that is generated from the code: docs/cli.md, docs/errors.md and the
-tables of docs/profiles.md.
+"""Write the documentation that is generated from the code: docs/cli.md, docs/errors.md, the tables
+of docs/profiles.md and so on (`pages`).
 
     python scripts/gendocs.py           writes them
     python scripts/gendocs.py --check   exit code 1, and names, where one differs from the code
@@ -22,6 +22,9 @@ from goosectl import frame
 from goosectl.main import NOUNS, help_text
 from goosed_daemon import setting_table, telemetry
 from goosed_daemon.infra import reference
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where it runs as a file
+from scripts import reading
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PACKAGES = ("bundles", "goosed_daemon", "goosectl")
@@ -74,6 +77,7 @@ def pages() -> dict[str, str]:
         "errors.md": errors(),
         "metrics.md": telemetry.reference(),
         "profiles.md": profiles,
+        "reading-bundles.md": reading.reference(),
         "settings.md": setting_table.reference(),
     }
 

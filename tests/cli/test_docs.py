@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bundles.errors import UsageError
-from scripts import gendocs
+from scripts import gendocs, reading
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +75,22 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     }
     assert len(named) > 40
     assert named - there == set()
+
+
+def test_an_auditor_is_led_through_every_module_once() -> None:
+    read = [reading.path_of(name) for names in reading.ORDER.values() for name in names.split()]
+    there = {path for path in reading.BUNDLES.rglob("*.py") if path.read_text().strip()}
+    there.discard(reading.BUNDLES / "__init__.py")
+    assert sorted(set(read) ^ there) == [], "scripts/reading.py has the order"
+    assert len(read) == len(set(read))
+
+
+def test_numbers_in_the_code_are_those_of_the_documented_checks() -> None:
+    documented = reading.documented()
+    assert len(documented) == 18 + 5 + 4 + 5 + 5
+    assert sorted(reading.in_code()) == sorted(documented)
+
+
+def test_a_vector_or_a_named_attack_shows_every_check() -> None:
+    shown = reading.shown_by()
+    assert [number for number in reading.documented() if not shown[number]] == []
