@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from goosed_daemon.admin.operation import Context, Operation
     from goosed_daemon.settings import Settings
-    from goosed_daemon.state import State
-    from goosed_daemon.tokens import Tokens
+    from goosed_daemon.token_key import TokenKey
 
 A = TypeVar("A", bound="BaseModel")
 
@@ -41,7 +40,9 @@ def context(*, looks: bool) -> Iterator[Context]:
     """What operations here work on. Who only `looks` makes nothing, not even the state."""
     from bundles.catalog import Catalog
     from goosed_daemon.admin.operation import Context
+    from goosed_daemon.agents import Agents
     from goosed_daemon.settings import Settings
+    from goosed_daemon.tokens import Tokens
 
     settings = Settings.load()
     with operator.state_to_look_at() if looks else operator.state() as state:
@@ -49,7 +50,8 @@ def context(*, looks: bool) -> Iterator[Context]:
             state=state,
             settings=settings,
             infra=operator.infra,
-            tokens=lambda: _tokens(state, settings, looks=looks),
+            tokens=lambda: Tokens(state, _key(settings, looks=looks), settings.token_ttl),
+            agents=lambda: Agents(state, _key(settings, looks=looks), settings.agent_token_ttl),
             catalog=lambda: Catalog(site.store()),
             now=operator.now(),
             actor=operator.actor(),
@@ -57,12 +59,10 @@ def context(*, looks: bool) -> Iterator[Context]:
         )
 
 
-def _tokens(state: State, settings: Settings, *, looks: bool) -> Tokens:
+def _key(settings: Settings, *, looks: bool) -> TokenKey:
     from goosed_daemon import token_key
-    from goosed_daemon.tokens import Tokens
 
     path = settings.home.token_key
     # A site without a key has issued nothing yet, and must not get one by being looked at.
     made = path.exists() or not looks
-    key = token_key.load(path) if made else token_key.TokenKey(bytes(token_key.SIZE))
-    return Tokens(state, key, settings.token_ttl)
+    return token_key.load(path) if made else token_key.TokenKey(bytes(token_key.SIZE))

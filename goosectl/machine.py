@@ -128,18 +128,7 @@ def show(
     from goosed_daemon.admin.models import ShowQuery
 
     found = operator.call(machines.SHOW, query=ShowQuery(events=events), machine=machine)
-    value = _json(found) | {
-        "events": [
-            {
-                "at": operator.show(event.at),
-                "event": event.kind,
-                "by": event.actor,
-                "token": event.token,
-                **event.detail,
-            }
-            for event in found.events
-        ]
-    }
+    value = _json(found) | {"events": machine_words.rows(found.events)}
     output.get().result(value, text="\n".join(machine_words.lines(found)))
 
 

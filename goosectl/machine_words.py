@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from goosectl.operator import show
 
 if TYPE_CHECKING:
-    from goosed_daemon.admin.models import Forgotten, MachineDetail
+    from collections.abc import Iterable, Iterator
+
+    from goosed_daemon.admin.models import Agent, Event, Forgotten, MachineDetail
 
 #: Outcomes that `standing` tells of already.
 _TOLD = ("install", "machine-not-armed", "tries-exhausted")
@@ -26,13 +28,45 @@ def lines(machine: MachineDetail) -> list[str]:
     if (token := machine.last_token) is not None:
         used = f" at {show(token.used_at)} by {token.used_by}" if token.used_at else ""
         found.append(f"last boot token: issued {show(token.issued_at)}, {token.state}{used}")
-    if machine.agent is not None:
-        seen = f"seen {show(machine.seen_at)}" if machine.seen_at else "never heard of"
-        found.append(f"agent: {seen}, {machine.agent}")
-    for event in machine.events:
+    if machine.agent_detail is not None:
+        found.append(agent(machine.agent_detail))
+    return [*found, *events(machine.events)]
+
+
+def events(happened: Iterable[Event]) -> Iterator[str]:
+    """What happened, a line each."""
+    for event in happened:
         more = "".join(f"  {key}={text}" for key, text in event.detail.items())
-        found.append(f"{show(event.at)}  {event.kind}  by {event.actor}{more}")
-    return found
+        yield f"{show(event.at)}  {event.kind}  by {event.actor}{more}"
+
+
+def rows(happened: Iterable[Event]) -> list[dict[str, object]]:
+    """What happened, for scripts."""
+    return [
+        {
+            "at": show(event.at),
+            "event": event.kind,
+            "by": event.actor,
+            "token": event.token,
+            **event.detail,
+        }
+        for event in happened
+    ]
+
+
+def agent(found: Agent) -> str:
+    """How an agent is, in one line."""
+    may = f"an agent may enrol until {show(found.may_enrol_until)}" if found.may_enrol_until else ""
+    if found.enrolled_at is None:
+        return may or "no agent ever enrolled"
+    seen = f"seen {show(found.seen_at)}" if found.seen_at else "never heard of"
+    if found.ended_at is not None:
+        told = f"cut off at {show(found.ended_at)}: {found.state}"
+    elif found.state == "expired":
+        told = f"its token expired at {show(found.expires_at)}"
+    else:
+        told = f"its token lasts until {show(found.expires_at)}"
+    return f"agent: {seen}, {told}" + (f"; {may}" if may else "")
 
 
 def standing(machine: MachineDetail) -> str:

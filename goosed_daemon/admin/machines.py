@@ -11,6 +11,7 @@ from bundles.document import InvalidDocument
 from bundles.errors import GooseError
 from goosed_daemon import agent_rows, audit, boot, forget, machines, simulate, token_rows
 from goosed_daemon.admin import cursor
+from goosed_daemon.admin.agents import shown as shown_agent
 from goosed_daemon.admin.events import event
 from goosed_daemon.admin.models import (
     Arming,
@@ -178,6 +179,7 @@ def _show(of: Context, machine: str, query: ShowQuery) -> MachineDetail:
         hint=found.hint or None,
         labels=dict(profile.labels) if profile is not None else {},
         changed_by=arming.changed_by if arming is not None else None,
+        agent_detail=shown_agent(named.mac, named.name, agent, None, of) if agent else None,
         last_token=_last_token(newest[0], of) if newest else None,
         events=[event(one) for one in events],
         remarks=list(named.remarks),

@@ -174,6 +174,7 @@ class MachineDetail(Machine):
     why: str = Field(description="Why it would get that, in words.")
     hint: str | None
     last_token: LastToken | None
+    agent_detail: Agent | None
     events: list[Event] = Field(description="The newest, oldest first.")
     remarks: list[str] = []
 
@@ -287,6 +288,73 @@ class EndedToken(Answer):
     id: str
     mac: str
     state: str = Field(description="revoked, or why it had ended before.")
+
+
+# Agents
+
+
+class AgentQuery(PageQuery):
+    """Which agents."""
+
+    state: Word | None = Field(None, description="Only those in this state, such as `active`.")
+
+
+class Agent(Answer):
+    """The agent of a machine, or that one may enrol."""
+
+    name: str | None
+    mac: str
+    state: str = Field(
+        description="enrolled, active, expired, why it was cut off, or `not enrolled`."
+    )
+    enrolled_at: Time | None
+    seen_at: Time | None = Field(description="Its last heartbeat.")
+    seen_by: str | None = Field(description="The address it came from.")
+    expires_at: Time | None = Field(description="When its token does, unless it is refreshed.")
+    ended_at: Time | None
+    rotations: int | None
+    refusals: int | None
+    version: str | None
+    may_enrol_until: Time | None
+
+
+class AgentPage(Page):
+    """Agents by MAC."""
+
+    items: list[Agent]
+
+
+class AgentDetail(Agent):
+    """All that is known of an agent."""
+
+    events: list[Event] = Field(description="The newest, oldest first.")
+    remarks: list[str] = []
+
+
+class CutOff(Answer):
+    """An agent that is cut off."""
+
+    mac: str
+    name: str | None
+    before: str | None = Field(description="Why it was cut off before; null: it is now.")
+    remarks: list[str] = []
+
+
+class EnrolOrder(Order):
+    """How long a secret waits."""
+
+    ttl: Word | None = Field(None, description="30m, 2h; null: as the daemon is set.")
+
+
+class Enrolment(Answer):
+    """Leave to enrol, and its secret, for the only time."""
+
+    mac: str
+    name: str | None
+    enrolment: str
+    expires_at: Time
+    command: str = Field(description="What takes the secret, on the machine.")
+    remarks: list[str] = []
 
 
 # Audit

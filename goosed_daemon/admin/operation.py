@@ -13,6 +13,7 @@ from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from goosed_daemon.admin.naming import Profiles
 from goosed_daemon.admin_tokens import Role
+from goosed_daemon.agents import Agents
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import State
 from goosed_daemon.tokens import Tokens
@@ -32,6 +33,7 @@ class Context:
     settings: Settings
     infra: Profiles
     tokens: Callable[[], Tokens]
+    agents: Callable[[], Agents]
     catalog: Callable[[], Catalog]
     now: datetime  # aware, UTC
     actor: str  # for the audit log

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from goosed_daemon.admin import bearers, boot_tokens, bundle_list, events, machines
+from goosed_daemon.admin import agents, bearers, boot_tokens, bundle_list, events, machines
 from goosed_daemon.admin.operation import Operation
 
 ALL: tuple[Operation[Any], ...] = (
     *machines.ALL,
     *boot_tokens.ALL,
+    *agents.ALL,
     *events.ALL,
     *bundle_list.ALL,
     *bearers.ALL,

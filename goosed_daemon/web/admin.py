@@ -65,6 +65,7 @@ class Admin:
             settings=deps.settings,
             infra=self._infra,
             tokens=lambda: deps.tokens,
+            agents=lambda: deps.agents,
             catalog=lambda: deps.catalog,
             now=deps.clock(),
             actor=f"api:{bearer.name}",
