@@ -17,7 +17,16 @@ for name in list(os.environ):
     # Proxies: every request of a test goes to this machine.
     if name.startswith(("GOOSED_", "S3_")) or name.lower().endswith("_proxy"):
         del os.environ[name]
-for name in ("DB_DSN", "NATS_URL", "SOURCE_DATE_EPOCH", "SSH_AUTH_SOCK"):
+for name in (
+    "GOOSE_SERVER",
+    "GOOSE_TOKEN",
+    "GOOSE_TOKEN_FILE",
+    "GOOSE_CA",
+    "DB_DSN",
+    "NATS_URL",
+    "SOURCE_DATE_EPOCH",
+    "SSH_AUTH_SOCK",
+):
     os.environ.pop(name, None)
 
 # A shared machine is no measure of time; and what CI says about a change must be repeatable.
