@@ -30,13 +30,6 @@ class UnknownSetting(BadSetting):
     code = "unknown-setting"
 
 
-class SettingWithoutEffect(BadSetting):
-    """A setting of a later version was given to a version that would ignore it."""
-
-    code = "setting-without-effect"
-    default_hint = "unset it: this version would not do what it asks for"
-
-
 class CannotListen(DaemonError):
     """The address to serve on cannot be had."""
 

@@ -66,6 +66,21 @@ def base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def nats_url(text: str) -> str:
+    """`nats://HOST:PORT` or `tls://...`, with a token or USER:PASSWORD before the host if need be.
+    Raises ValueError, which does not repeat it."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError("it has no host and port") from error
+    if not text.isprintable() or parts.scheme not in ("nats", "tls") or not parts.hostname:
+        raise ValueError("it is not nats://HOST:PORT or tls://HOST:PORT")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("it may hold only scheme, host and port, and a token before the host")
+    return text
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """A whole number between `low` and `high`."""
     return lambda text: _number(text, low, high)

@@ -169,10 +169,31 @@ TABLE = (
         None,
         "The region of the bucket. Not set: the service is asked.",
     ),
+    Setting(
+        "nats_url",
+        "NATS_URL",
+        forms.nats_url,
+        None,
+        "Where NATS with JetStream takes the events of machines ([events](events.md)):"
+        " `nats://HOST:PORT`, or `tls://` for TLS from the start. A token or USER:PASSWORD may"
+        " stand before the host. Not set: no events are sent, and none are kept.",
+    ),
+    Setting(
+        "nats_ca",
+        "GOOSED_NATS_CA",
+        Path,
+        None,
+        "PEM file of the authorities that NATS's certificate is checked against. Not set: the"
+        " system's.",
+    ),
+    Setting(
+        "nats_credentials",
+        "GOOSED_NATS_CREDENTIALS",
+        Path,
+        None,
+        "Credentials file (`.creds`) that shows NATS who the daemon is.",
+    ),
 )
-
-# Names of the design that this version does nothing with yet.
-LATER = ("NATS_URL",)
 
 
 def reference() -> str:
@@ -181,8 +202,7 @@ def reference() -> str:
     for row in TABLE:
         default = f"`{row.default}`" if row.default is not None else "not set"
         rows.append(f"| `{row.key}` | `{row.variable}` | {default} | {row.text} |")
-    later = ", ".join(f"`{name}`" for name in LATER)
-    return _PAGE.format(rows="\n".join(rows), later=later)
+    return _PAGE.format(rows="\n".join(rows))
 
 
 _PAGE = """\
@@ -201,7 +221,4 @@ keys, state and `goosed.yaml`. Default: `/var/lib/goose` for root, for others `$
 | in `goosed.yaml` | in the environment | default | what it does |
 |---|---|---|---|
 {rows}
-
-These names are kept for what they will mean. This version could only ignore them, so the daemon
-refuses to start while one is set (`setting-without-effect`): {later}.
 """

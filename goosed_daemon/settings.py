@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from bundles.errors import UsageError
 from goosed_daemon import setting_forms as forms
-from goosed_daemon.errors import BadSetting, SettingWithoutEffect, UnknownSetting
+from goosed_daemon.errors import BadSetting, UnknownSetting
 from goosed_daemon.home import Home
-from goosed_daemon.setting_table import LATER, TABLE
+from goosed_daemon.setting_table import TABLE
 
 if TYPE_CHECKING:
     from bundles.store.s3.address import S3Address
+    from goosed_daemon.nats_address import NatsAddress
 
 __all__ = ["Home", "Settings"]
 
@@ -51,6 +52,9 @@ class Settings:
     s3_secret_key: str | None = field(repr=False)
     s3_secure: bool
     s3_region: str | None
+    nats_url: str | None = field(repr=False)  # may hold a token
+    nats_ca: Path | None
+    nats_credentials: Path | None
 
     @classmethod
     def load(
@@ -59,9 +63,8 @@ class Settings:
         """The settings of `environ` (default: the process's) and of the file in its home;
         `overrides`, by key, win over both: they are what was typed on the command line.
 
-        Raises `BadSetting`, `UnknownSetting` and `SettingWithoutEffect`, each naming the variable
-        or the file's line; `UsageError` for an override; `bundles.document` errors for a file that
-        is not YAML.
+        Raises `BadSetting` and `UnknownSetting`, each naming the variable or the file's line;
+        `UsageError` for an override; `bundles.document` errors for a file that is not YAML.
         """
         environ = os.environ if environ is None else environ
         home = Home.find(environ)
@@ -88,6 +91,14 @@ class Settings:
     def url(self) -> str:
         """Where machines reach the daemon: `public_url`, or else the address it listens on."""
         return self.public_url or f"http://{self.listen}"
+
+    def nats(self) -> NatsAddress | None:
+        """Where events are sent to; None where no one wants any."""
+        if self.nats_url is None:
+            return None
+        from goosed_daemon.nats_address import NatsAddress
+
+        return NatsAddress(self.nats_url, self.nats_ca, self.nats_credentials)
 
     def store(self) -> Path | S3Address:
         """Where the content is, for `bundles.store.open_store`. Raises `BadSetting`."""
@@ -118,11 +129,6 @@ class Settings:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     by_variable = {setting.variable: setting.key for setting in TABLE}
-    for name in LATER:
-        if environ.get(name):
-            raise SettingWithoutEffect(
-                f"{name} is set, but this version has no use for it", setting=name
-            )
     found = {}
     for name, text in environ.items():
         if name not in by_variable:
@@ -156,7 +162,7 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
                 raise _unknown(key, keys, where)
             if not isinstance(value, str):
                 raise BadSetting(f"{where} is not a plain value", setting=key)
-            if key == "s3_secret_key" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            if _secret(key, value) and stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise BadSetting(
                     f"{where} is a secret, and others may read the file",
                     hint=f"chmod 600 {path}",
@@ -164,6 +170,10 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
                 )
             found[key] = (value, where)
     return found
+
+
+def _secret(key: str, value: str) -> bool:
+    return key == "s3_secret_key" or (key == "nats_url" and "@" in value)
 
 
 def _unknown(name: str, known: list[str], where: str) -> UnknownSetting:

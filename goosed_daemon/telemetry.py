@@ -18,6 +18,8 @@ CONTENT_TYPE: str = CONTENT_TYPE_LATEST
 
 # Seconds. Fixed by the dashboards and alerts that read them.
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+# Seconds. Steps take from a moment to hours.
+STEP_BUCKETS = (1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,44 @@ PROFILES_VALID = Metric(
     (),
     "1 while the infra profiles are valid, 0 while nothing is installed because they are not.",
 )
+WORKFLOW_STEP = Metric(
+    "goosed_workflow_step_duration_seconds",
+    Histogram,
+    ("step", "outcome"),
+    "How long machines were in a step of their installation: `done`, or how it ended otherwise"
+    " (`failed`, `timeout`, `cancelled`, `restarted`).",
+    STEP_BUCKETS,
+)
+WORKFLOWS = Metric(
+    "goosed_workflows",
+    Gauge,
+    ("state",),
+    "Machines by the state of their installation: `running`, `ready`, `failed`, `cancelled`.",
+)
+ORCHESTRATOR_LAG = Metric(
+    "goosed_orchestrator_lag_seconds",
+    Gauge,
+    (),
+    "Age of the oldest observation that the last turn of this orchestrator took up.",
+)
+OUTBOX_DEPTH = Metric(
+    "goosed_outbox_messages",
+    Gauge,
+    (),
+    "Events that wait to be sent.",
+)
+OUTBOX_AGE = Metric(
+    "goosed_outbox_age_seconds",
+    Gauge,
+    (),
+    "How long the oldest event has waited to be sent; 0 when none waits.",
+)
+EVENTS_SENT = Metric(
+    "goosed_events_sent_total",
+    Counter,
+    (),
+    "Events that NATS has acknowledged.",
+)
 
 METRICS = (
     HTTP_DURATION,
@@ -115,6 +155,12 @@ METRICS = (
     STORE_BYTES,
     STORE_SECONDS,
     PROFILES_VALID,
+    WORKFLOW_STEP,
+    WORKFLOWS,
+    ORCHESTRATOR_LAG,
+    OUTBOX_DEPTH,
+    OUTBOX_AGE,
+    EVENTS_SENT,
 )
 
 
@@ -171,8 +217,10 @@ def reference() -> str:
         labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
         kind = metric.kind.__name__.lower()
         rows.append(f"| `{metric.name}` | {kind} | {labels} | {metric.text} |")
-    buckets = ", ".join(f"{bucket:g}" for bucket in HTTP_BUCKETS)
-    return _PAGE.format(rows="\n".join(rows), buckets=buckets)
+    http, steps = (
+        ", ".join(f"{bucket:g}" for bucket in buckets) for buckets in (HTTP_BUCKETS, STEP_BUCKETS)
+    )
+    return _PAGE.format(rows="\n".join(rows), http=http, steps=steps)
 
 
 _PAGE = """\
@@ -189,5 +237,5 @@ no route has.
 |---|---|---|---|
 {rows}
 
-Histogram buckets, in seconds: {buckets}.
+Histogram buckets, in seconds: {http}; of `goosed_workflow_step_duration_seconds`: {steps}.
 """

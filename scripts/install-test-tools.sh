@@ -49,11 +49,15 @@ install_packages() {
     [ "${#chosen[@]}" -gt 0 ] || return 0
     say "installing system packages: ${chosen[*]}"
     apt_install "${chosen[@]}" || die "apt-get could not install ${chosen[*]}" "see its words above"
-    case " ${chosen[*]} " in
-    *" nginx"*) # a peer for the bench, not a service of this machine
-        ! command -v systemctl >/dev/null || systemctl --quiet disable nginx 2>/dev/null || true
-        ;;
-    esac
+    local service # none of them is a service of this machine
+    for service in nats-server nginx; do
+        case " ${chosen[*]} " in
+        *" $service"*)
+            ! command -v systemctl >/dev/null ||
+                systemctl --quiet disable "$service" 2>/dev/null || true
+            ;;
+        esac
+    done
 }
 
 # any_installed A|B: whether one of them is.

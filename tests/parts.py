@@ -110,6 +110,7 @@ PARTS = {
     "iPXE UEFI ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/efi-virtio.rom")),
     "jq": Part("jq", _command("jq")),
     "kernel": Part(_KERNEL, _file("/boot/vmlinuz-*-cloud-amd64", "/boot/vmlinuz-*")),
+    "nats-server": Part("nats-server", _command("nats-server")),
     "nginx": Part("nginx-light|nginx", _command("nginx")),
     "openssl": Part("openssl", _command("openssl")),
     "oras": Part("tests/tools/oras", _tool("oras")),

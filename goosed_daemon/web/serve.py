@@ -28,7 +28,7 @@ from goosed_daemon.settings import Settings
 from goosed_daemon.state import open_state
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.tokens import Tokens
-from goosed_daemon.web import edge
+from goosed_daemon.web import edge, orchestration
 from goosed_daemon.web.app import create_app
 from goosed_daemon.web.deps import Deps
 
@@ -125,7 +125,7 @@ async def _serve(deps: Deps, ready: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(deps) as url:
+    async with serving(deps) as url, orchestration.running(deps):
         tallying = asyncio.create_task(_tally(deps))
         try:
             with _ready_file(deps.settings.ready_file, url):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from goosed_daemon.state.protocol import Row, State, Transaction
-from goosed_daemon.workflow.model import Fact, Position, Workflow
+from goosed_daemon.workflow.model import STATES, Fact, Position, Workflow
 from goosed_daemon.workflow.transition import Change, advance
 
 _WORKFLOW = "id, mac, began_at, trace, machine, profile, installer"
@@ -87,6 +87,15 @@ def take(transaction: Transaction, state: State, limit: int) -> dict[str, list[t
             fact = Fact(step, at, token, json.loads(detail))
             found.setdefault(workflow, []).append((number, fact))
     return found
+
+
+def count(state: State) -> dict[str, int]:
+    """How many machines are in each state."""
+    with state.read() as transaction:
+        rows = transaction.execute(
+            "select state, count(*) from workflows where current group by state"
+        )
+    return dict.fromkeys(STATES, 0) | dict(rows)
 
 
 def leave(transaction: Transaction, change: Change) -> None:

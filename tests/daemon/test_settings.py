@@ -15,10 +15,10 @@ from bundles.document import InvalidDocument
 from bundles.errors import UsageError
 from bundles.store import S3Address
 from goosed_daemon import duration
-from goosed_daemon.errors import BadSetting, SettingWithoutEffect, UnknownSetting
+from goosed_daemon.errors import BadSetting, UnknownSetting
 from goosed_daemon.home import Home
 from goosed_daemon.setting_forms import Address, base_url, listen_address
-from goosed_daemon.setting_table import LATER, TABLE
+from goosed_daemon.setting_table import TABLE
 from goosed_daemon.settings import Settings
 
 
@@ -60,12 +60,6 @@ def test_an_unknown_key_is_an_error_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UnknownSetting, match=r"goosed\.yaml:2: token-ttl") as caught:
         load(tmp_path, "listen: 0.0.0.0:80\ntoken-ttl: 1h\n")
     assert caught.value.hint == "did you mean token_ttl?"
-
-
-@pytest.mark.parametrize("name", LATER)
-def test_a_setting_that_would_do_nothing_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingWithoutEffect, match=name):
-        load(tmp_path, **{name: "x"})
 
 
 @pytest.mark.parametrize(
@@ -137,6 +131,24 @@ def test_a_home_that_can_be_no_folder_is_refused(home: str) -> None:
     assert caught.value.hint.startswith("set GOOSE_HOME ")
 
 
+@pytest.mark.parametrize(
+    "value", ["n.example:4222", "http://n.example", "nats:/x", "nats://n:x", "nats://n/path", "a b"]
+)
+def test_an_address_of_nats_that_is_none_is_refused_and_not_repeated(
+    tmp_path: Path, value: str
+) -> None:
+    with pytest.raises(BadSetting, match="NATS_URL") as caught:
+        load(tmp_path, NATS_URL=value)
+    assert value not in caught.value.message
+
+
+def test_a_token_of_nats_in_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "goosed.yaml").touch(mode=0o644)
+    with pytest.raises(BadSetting, match="others may read"):
+        load(tmp_path, "nats_url: nats://token@n.example\n")
+    assert load(tmp_path, "nats_url: nats://n.example\n").nats_url == "nats://n.example"
+
+
 def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
     values = {
         "listen": "0.0.0.0:81", "public_url": "http://h:1", "token_ttl": "2h",
@@ -146,7 +158,8 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
         "db_dsn": "postgresql://h/d",
         "artifact_reads": "redirected", "s3_endpoint": "s3.example:9000", "s3_bucket": "goose",
         "s3_access_key": "key", "s3_secret_key": "secret", "s3_secure": "false",
-        "s3_region": "eu-west-1",
+        "s3_region": "eu-west-1", "nats_url": "tls://token@n.example:4222", "nats_ca": "/c",
+        "nats_credentials": "/d",
     }  # fmt: skip
     (tmp_path / "goosed.yaml").touch(mode=0o600)
     assert sorted(values) == sorted(setting.key for setting in TABLE)

@@ -1,0 +1,100 @@
+"""Runs the orchestrator beside the listeners: its turns, its metrics, and what it publishes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from bundles.document import InvalidDocument
+from bundles.errors import GooseError
+from goosed_daemon import outbox
+from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
+from goosed_daemon.web.deps import Deps
+from goosed_daemon.workflow import rows
+from goosed_daemon.workflow.orchestrator import Orchestrator
+from goosed_daemon.workflow.transition import Change
+
+log = logging.getLogger("goosed.workflow")
+
+IDLE = 0.25  # seconds between two looks when there was nothing to do
+_FAULT = 2.0  # seconds before the next look after the state failed
+_COUNT_EVERY = 10.0  # seconds between two counts of the machines by state
+
+
+@asynccontextmanager
+async def running(deps: Deps) -> AsyncIterator[None]:
+    """Runs an orchestrator within the block. A turn that is under way at its end is finished."""
+    nats = deps.settings.nats()
+    sinks = () if nats is None else (outbox.put,)
+    tasks = [
+        asyncio.create_task(_turns(deps, Orchestrator(deps.state, sinks))),
+        asyncio.create_task(_count(deps)),
+    ]
+    if nats is not None:
+        nats.options()  # files that cannot be used are told at the start
+        from goosed_daemon.web.publisher import Publisher  # nats-py takes a while to load
+
+        tasks.append(asyncio.create_task(Publisher(deps, nats, lambda: _site(deps)).run()))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _turns(deps: Deps, orchestrator: Orchestrator) -> None:
+    failing = False
+    while True:
+        try:
+            turn = await deps.in_state(orchestrator.turn, deps.clock())
+        except GooseError as error:
+            if not failing:
+                log.error("no turn: %s", error.message, extra={"fields": {"code": error.code}})
+            failing = True
+            await asyncio.sleep(_FAULT)
+            continue
+        failing = False
+        deps.telemetry.set(ORCHESTRATOR_LAG, turn.lag)
+        for change in turn.changes:
+            _tell(deps, change)
+        if not turn.changes:
+            await asyncio.sleep(IDLE)
+
+
+def _tell(deps: Deps, change: Change) -> None:
+    for step in change.left:
+        deps.telemetry.observe(WORKFLOW_STEP, step.seconds, step.step, step.outcome)
+    if not change.moved:
+        return
+    where, workflow = change.position, change.workflow
+    fields = {
+        "mac": workflow.mac,
+        "machine": workflow.machine,
+        "state": where.state,
+        "step": where.step,
+        "attempt": where.attempt,
+        "trace_id": workflow.trace,
+    }
+    if where.reason:
+        fields |= {"reason": where.reason, "why": where.words}
+    level = logging.WARNING if where.state == "failed" else logging.INFO
+    log.log(level, "machine moved", extra={"fields": fields})
+
+
+async def _count(deps: Deps) -> None:
+    while True:
+        with suppress(GooseError):
+            for state, number in (await deps.in_state(rows.count, deps.state)).items():
+                deps.telemetry.set(WORKFLOWS, number, state)
+        await asyncio.sleep(_COUNT_EVERY)
+
+
+async def _site(deps: Deps) -> str | None:
+    """The site's name; None until there were profiles that are valid."""
+    try:
+        return (await deps.in_store(deps.profiles.current)).site.name
+    except InvalidDocument:
+        return None
