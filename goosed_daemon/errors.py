@@ -263,6 +263,30 @@ class ProfileInvalid(DaemonError):
     status = 503
 
 
+class SecretMissing(DaemonError):
+    """A secret that a profile names by reference is not there."""
+
+    code = "secret-missing"
+    default_hint = "docs/profiles.md says where secrets are kept"
+    status = 503
+
+
+class SecretExposed(DaemonError):
+    """Others than the daemon may read a secret, or the identity that opens secrets."""
+
+    code = "secret-exposed"
+    default_hint = "chmod 600 the file, and make a new secret if others were there"
+    status = 503
+
+
+class SecretUnreadable(DaemonError):
+    """A secret is there, but cannot be read, opened or used where it stands."""
+
+    code = "secret-unreadable"
+    default_hint = "docs/profiles.md says what a secret may be"
+    status = 503
+
+
 class WrongInstaller(DaemonError):
     """A rendered file was asked for that is not the machine's installer's."""
 

@@ -69,6 +69,16 @@ class Home:
         return self.keys / "token.key"
 
     @property
+    def secrets(self) -> Path:
+        """Files with secrets that profiles name."""
+        return self.path / "secrets"
+
+    @property
+    def identity(self) -> Path:
+        """The age identity that opens secrets in profiles."""
+        return self.keys / "site.agekey"
+
+    @property
     def pki(self) -> Path:
         """The site's certification authority and what it issued."""
         return self.path / "pki"

@@ -119,6 +119,22 @@ TABLE = (
         " `pid`. Removed on shutdown.",
     ),
     Setting(
+        "secrets",
+        "GOOSED_SECRETS",
+        Path,
+        None,
+        "The folder of the files that profiles name as `secretFrom`. Not set: `secrets` in the"
+        " home.",
+    ),
+    Setting(
+        "identity",
+        "GOOSED_IDENTITY",
+        Path,
+        None,
+        "The age identity, or SSH key, that opens the encrypted secrets in profiles. Not set:"
+        " `keys/site.agekey` in the home.",
+    ),
+    Setting(
         "log_level",
         "GOOSED_LOG_LEVEL",
         forms.one_of("debug", "info", "warning", "error"),

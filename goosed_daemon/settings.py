@@ -44,6 +44,8 @@ class Settings:
     cache_bytes: int
     shutdown_grace: timedelta
     ready_file: Path | None
+    secrets: Path | None
+    identity: Path | None
     log_level: str
     artifact_reads: str
     s3_endpoint: str | None

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Wi
 
 from bundles import paths
 from goosed_daemon.infra import mac
+from goosed_daemon.infra.secret_text import SecretText
 
 T = TypeVar("T")
 _SPACES = re.compile(r"\s")
@@ -150,6 +151,24 @@ def _text(parse: Callable[[Any], Any]) -> Any:
     )
 
 
+def boolean(value: Any) -> bool:
+    """`true` or `false`: YAML 1.1's yes, on, y and their like are words. Raises ValueError."""
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):
+        return bool(value == "true")
+    raise ValueError(f"{str(value)[:60]!r} is neither true nor false")
+
+
+def integer(value: Any) -> int:
+    """A whole number of at most 18 digits, in decimal. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"-?(?:0|[1-9][0-9]{0,17})", value):
+        return int(value)
+    raise ValueError(f"{str(value)[:60]!r} is not a whole number")
+
+
 def one_or_more(value: object) -> object:
     """A single value stands for a list of it."""
     return [value] if isinstance(value, str) else value
@@ -192,16 +211,12 @@ Language = Annotated[
     str,
     AfterValidator(_form(r"[a-z]{2,3}_[A-Z]{2}(?:\.UTF-8)?", "a locale, such as en_US.UTF-8")),
 ]
-PasswordHash = Annotated[
-    str,
-    AfterValidator(
-        _form(
-            r"\$(?:5|6|y|7|gy|2[aby])\$[./A-Za-z0-9$=,]{20,200}",
-            "a password hash of crypt(5); make one with `openssl passwd -6`",
-            secret=True,
-        )
-    ),
-]
+password_hash = _form(
+    r"\$(?:5|6|y|7|gy|2[aby])\$[./A-Za-z0-9$=,]{20,200}",
+    "a password hash of crypt(5); make one with `openssl passwd -6`",
+    secret=True,
+)
+PasswordHash = Annotated[str, AfterValidator(lambda text: SecretText(password_hash(text)))]
 SshKey = Annotated[
     str,
     AfterValidator(
@@ -245,5 +260,7 @@ Interface = Annotated[
     IPv4Interface,
     *_text(_address(_interface, "a host's IPv4 address with its prefix, such as 10.0.0.5/24")),
 ]
+Boolean = Annotated[bool, BeforeValidator(boolean)]
+Integer = Annotated[int, BeforeValidator(integer)]
 OneOrMore = BeforeValidator(one_or_more)
 AtLeastOne = Field(min_length=1)

@@ -14,6 +14,7 @@ from bundles.document import Document, InvalidDocument, Problem
 from goosed_daemon.infra.inherit import Merged
 from goosed_daemon.infra.known import Infra, Place
 from goosed_daemon.infra.models import KINDS, Group, Machine, OSProfile, Site
+from goosed_daemon.infra.variables import Variables
 from goosed_daemon.infra.whole import Wholes, typed
 
 __all__ = ["Infra", "Place", "files", "load"]
@@ -143,12 +144,15 @@ class _Loader:
     ) -> tuple[dict[str, tuple[Machine, Document]], dict[str, dict[str, Machine]]]:
         """The machines with what they inherit: by name, and by each of what identifies them."""
         found: dict[str, tuple[Machine, Document]] = {}
+        variables = Variables({name: profile for name, (profile, _) in profiles.items()})
         everyone: list[tuple[Machine, Document]] = []  # of a name that is there twice, too
         for item in self.machines:
             merged = whole.merged(item)
             machine, problems = typed(merged, Machine)
             profile = self.profile_of(merged, profiles, problems)
             if machine is not None:
+                machine, wrong = variables.of(machine, merged, profile and profile[0])
+                problems += wrong
                 everyone.append((machine, item))
             if machine is not None and machine.name in found:
                 where = Place(found[machine.name][1])
@@ -160,6 +164,7 @@ class _Loader:
                 if profile is not None:
                     problems += whole.add(machine, item, *profile)
             self.problems += problems
+        self.problems += variables.unused()
         return found, {name: self.index(everyone, name) for name in ("mac", "uuid", "serial")}
 
     def profile_of(

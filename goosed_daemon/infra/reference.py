@@ -17,9 +17,11 @@ from goosed_daemon.infra.models import (
     Network,
     OSProfile,
     Requirement,
+    SecretSource,
     Selector,
     Site,
     User,
+    Variable,
 )
 
 TABLES: tuple[type[BaseModel], ...] = (
@@ -27,6 +29,8 @@ TABLES: tuple[type[BaseModel], ...] = (
     OSProfile,
     Disk,
     User,
+    Variable,
+    SecretSource,
     Group,
     Selector,
     Requirement,

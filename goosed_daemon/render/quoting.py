@@ -10,6 +10,8 @@ import re
 import shlex
 
 from bundles.errors import GooseError
+from goosed_daemon.infra.models import SecretRef
+from goosed_daemon.infra.secret_text import SecretText
 
 
 class Unquotable(GooseError):
@@ -26,7 +28,9 @@ class Quoted(str):
 
 
 def _line(value: object, form: str) -> str:
-    text = str(value)
+    if isinstance(value, SecretRef):
+        raise TypeError("a reference to a secret is written in its place")  # see infra/secrets.py
+    text = value if isinstance(value, SecretText) else str(value)
     if not text.isprintable():
         raise Unquotable(f"{form} cannot hold {text!r}: it is not one line of visible characters")
     return text

@@ -8,9 +8,11 @@ from goosed_daemon.infra.models.inherited import MERGE, OF_PROFILE, OF_SITE, Inh
 from goosed_daemon.infra.models.machine import Machine
 from goosed_daemon.infra.models.network import Network
 from goosed_daemon.infra.models.os_profile import KICKSTART_RELEASES, PRESEED_RELEASES, OSProfile
+from goosed_daemon.infra.models.secret import SecretRef, SecretSource
 from goosed_daemon.infra.models.selector import Requirement, Selector
 from goosed_daemon.infra.models.site import Site
 from goosed_daemon.infra.models.user import User
+from goosed_daemon.infra.models.variable import Variable
 
 KINDS: dict[str, type[Site | OSProfile | Group | Machine]] = {
     "Site": Site,
@@ -35,7 +37,10 @@ __all__ = [
     "NetworkDefaults",
     "OSProfile",
     "Requirement",
+    "SecretRef",
+    "SecretSource",
     "Selector",
     "Site",
     "User",
+    "Variable",
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field, create_model
 
+from goosed_daemon.infra import fields as f
 from goosed_daemon.infra.models.inherited import Inherited
 from goosed_daemon.infra.models.network import Network
 from goosed_daemon.infra.models.part import Kind
@@ -36,7 +37,7 @@ class Group(Inherited, Kind):
 
     kind: Literal["Group"] = Field(description="Always `Group`.")
     selector: Selector = Field(description="Which machines, by their labels.")
-    priority: int = Field(
+    priority: f.Integer = Field(
         0,
         description="Of the groups of a machine, one with a higher number overrules one with a"
         " lower; of equals, the later name in the alphabet.",

@@ -9,7 +9,9 @@ from pydantic import Field
 from goosed_daemon.infra import fields as f
 from goosed_daemon.infra.models.disk import Disk
 from goosed_daemon.infra.models.part import Part
+from goosed_daemon.infra.models.secret import PasswordHash
 from goosed_daemon.infra.models.user import User
+from goosed_daemon.infra.models.variable import VariableValue
 
 
 class Merge(StrEnum):
@@ -32,8 +34,8 @@ class Inherited(Part):
     arguments: tuple[f.KernelArgument, ...] = Field(
         (), description="Further kernel arguments of the installer, after the profile's."
     )
-    variables: dict[f.VariableName, f.Line] = Field(
-        {}, description="Environment variables for the `commands`."
+    variables: dict[f.VariableName, VariableValue] = Field(
+        {}, description="Values of the variables that the profile declares, for its `commands`."
     )
     domain: f.Hostname | None = Field(None, description="Instead of the site's.")
     timezone: f.Timezone | None = Field(None, description="Instead of the site's.")
@@ -45,7 +47,7 @@ class Inherited(Part):
     ntp: tuple[f.Host, ...] | None = Field(
         None, description="Instead of the site's; `[]` for none."
     )
-    root_password_hash: f.PasswordHash | None = Field(None, description="Instead of the site's.")
+    root_password_hash: PasswordHash | None = Field(None, description="Instead of the site's.")
     ssh_keys: tuple[f.SshKey, ...] = Field(
         (), description="Public keys that may log in as root, beside the site's."
     )

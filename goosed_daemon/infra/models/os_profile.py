@@ -10,6 +10,7 @@ from goosed_daemon.infra import fields as f
 from goosed_daemon.infra.models.disk import Disk
 from goosed_daemon.infra.models.part import Kind
 from goosed_daemon.infra.models.user import User
+from goosed_daemon.infra.models.variable import Variable
 
 KICKSTART_RELEASES = ("rhel8", "rhel9", "rhel10")
 PRESEED_RELEASES = ("debian12", "debian13")
@@ -49,6 +50,9 @@ class OSProfile(Kind):
     )
     commands: tuple[f.Command, ...] = Field(
         (), description="Shell commands run in the new system, last, as root; one line each."
+    )
+    variables: dict[f.VariableName, Variable] = Field(
+        {}, description="The variables that site, groups and machines may set for the `commands`."
     )
 
     agent: bool = Field(

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from goosed_daemon.infra import fields as f
 from goosed_daemon.infra.models.part import Kind
+from goosed_daemon.infra.models.secret import PasswordHash
+from goosed_daemon.infra.models.variable import VariableValue
 
 
 class Site(Kind):
@@ -25,10 +27,10 @@ class Site(Kind):
         (), description="DNS servers of machines with a static address."
     )
     ntp: tuple[f.Host, ...] = Field((), description="Time servers, by name or address.")
-    root_password_hash: f.PasswordHash | None = Field(
+    root_password_hash: PasswordHash | None = Field(
         None, description="Root's password hash (crypt); not set: root has no password."
     )
     ssh_keys: tuple[f.SshKey, ...] = Field((), description="Public keys that may log in as root.")
-    variables: dict[f.VariableName, f.Line] = Field(
+    variables: dict[f.VariableName, VariableValue] = Field(
         {}, description="Environment variables for the `commands` of all machines."
     )
