@@ -74,11 +74,11 @@ class Bar(Stage):
         if not moment.total:
             if not moment.done:
                 return []
-            return [sizes.text(moment.done), f"{sizes.text(int(moment.rate))}/s"]
+            return [self.amount(moment.done), f"{self.amount(int(moment.rate))}/s"]
         left = "-:--" if moment.left is None else sizes.clock(moment.left)
         return [
             f"{100 * moment.done // moment.total:3} %",
-            f"{sizes.text(moment.done)} of {sizes.text(moment.total)}",
-            f"{sizes.text(int(moment.rate))}/s",
+            f"{self.amount(moment.done)} of {self.amount(moment.total)}",
+            f"{self.amount(int(moment.rate))}/s",
             left,
         ]

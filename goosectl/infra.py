@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bundles.errors import UsageError
+from bundles.progress import SILENT
 from goosectl import output, site
 
 if TYPE_CHECKING:
     from goosed_daemon.infra import Infra
+    from goosed_daemon.infra.explain import Effective
     from goosed_daemon.infra.models import Machine
 
 app = typer.Typer(help="Check and show the site's machines and profiles.", no_args_is_help=True)
@@ -35,15 +38,22 @@ def validate(path: Folder = None) -> None:
     """Check all profiles, and what is rendered from them, for each machine's release.
 
     Every problem is reported at once, with file, line, column and field. Kickstarts are read by
-    pykickstart as the release reads them, preseeds by debconf where it is installed.
+    pykickstart as the release reads them, preseeds by debconf where it is installed. Of the site's
+    own profiles the secrets that they name are looked at too.
 
     Example: goosectl infra validate examples/infra
     """
     from goosed_daemon.infra import validate as checks
+    from goosed_daemon.infra.secret_check import references
 
     out = output.get()
     infra = _load(path)
-    checks.require_accepted(infra)
+    many = len(infra.machines) >= _MANY
+    progress = out.progress("machines") if many else SILENT
+    progress.start("rendering and checking", len(infra.machines))
+    # Another folder's secrets are not here to be looked at.
+    checks.require_accepted(infra, site.secrets() if path is None else None, progress.advance)
+    progress.finish()
     counts = {"machines": len(infra.machines), "profiles": len(infra.profiles)}
     out.result(
         {"site": infra.site.name, **counts, "debconf": checks.debconf() is not None},
@@ -54,6 +64,8 @@ def validate(path: Folder = None) -> None:
         out.note("debconf is not installed here: preseeds were checked by their form alone")
     if path is None:
         _remark_on_content(infra)
+    elif secrets := len({str(ref) for ref, _ in references(infra)}):
+        out.note(f"secrets are looked at where they are kept: {secrets} were not, here")
 
 
 @app.command("list")
@@ -80,40 +92,58 @@ def list_(folder: FolderOption = None) -> None:
 
 @app.command()
 def show(machine: Name, folder: FolderOption = None) -> None:
-    """Show a machine and the profile it is installed with, as they are read. No secrets.
+    """Show what a machine is installed by, and where each field of it comes from.
+
+    Every line names the document that said so, and what it overruled. No secrets.
 
     Example: goosectl infra show db-1
     """
-    import yaml
+    from goosed_daemon.infra.explain import explain
 
     infra = _load(folder)
     found = _machine(infra, machine)
-    profile = infra.profile_of(found)
+    profile, groups = infra.profile_of(found), infra.groups_of(found)
+    fields = explain(infra, found)
     value = {
         "machine": _dump(found),
         "profile": _dump(profile),
-        "site": _dump(infra.site),
+        "site": _dump(infra.site_of(found)),
+        "groups": [group.name for group in groups],
         "places": {
             "machine": str(infra.places["Machine", found.name]),
             "profile": str(infra.places["OSProfile", profile.name]),
             "site": str(infra.places["Site", infra.site.name]),
+            "groups": [str(infra.places["Group", group.name]) for group in groups],
         },
+        "fields": [asdict(field) for field in fields],
     }
-    output.get().result(value, text=yaml.safe_dump(value, sort_keys=False).rstrip())
+    among = f", groups {', '.join(group.name for group in groups)}" if groups else ""
+    head = f"# Machine {found.name}: profile {profile.name}{among}"
+    output.get().result(value, text="\n".join([head, *_explained(fields)]))
 
 
 @app.command()
-def render(machine: Name, folder: FolderOption = None) -> None:
+def render(
+    machine: Name,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Print secrets as the installer is told them.")
+    ] = False,
+    folder: FolderOption = None,
+) -> None:
     """Print the file that a machine's installer would fetch. Uses no token.
 
-    It holds password hashes, as the installer needs them. Example: goosectl infra render db-1
+    In the place of secrets it says where they come from, unless they are to be revealed.
+
+    Example: goosectl infra render db-1
     """
+    from goosed_daemon.infra import secrets
     from goosed_daemon.infra import validate as checks
 
     infra = _load(folder)
     found = _machine(infra, machine)
     boot = checks.placeholder(infra, found)
-    text = checks.rendered(boot)
+    shown = secrets.resolved(boot, site.secrets()) if reveal else secrets.hidden(boot)
+    text = checks.rendered(shown)
     output.get().result(
         {"machine": found.name, "installer": boot.profile.installer, "text": text},
         text=text.rstrip("\n"),
@@ -168,6 +198,7 @@ def simulate(
     )
 
 
+_MANY = 200  # machines; fewer are checked before anyone could read how far it is
 _COLUMNS = [
     ("name", "Name"),
     ("mac", "MAC"),
@@ -216,19 +247,30 @@ def _machine(infra: Infra, name: str) -> Machine:
 
 
 def _dump(kind: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = _without_secrets(
-        kind.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    )
-    return shown
+    """A document as it counts in the end, without secrets."""
+    from goosed_daemon.infra import secrets
+
+    shown = secrets.mapped(kind, lambda secret, path: secrets.words(secret))
+    value: dict[str, Any] = shown.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return value
 
 
-def _without_secrets(value: Any) -> Any:
+def _explained(fields: list[Effective]) -> Iterator[str]:
+    """One line a field, like YAML, with its origin as a comment."""
+    lines = [(f"{one.field}: {_inline(one.value)}", one) for one in fields]
+    width = min(max((len(text) for text, _ in lines), default=0), 60)
+    for text, one in lines:
+        where = str(one.origin) if one.origin is not None else "default"
+        others = "".join(f"; overrules {_inline(o.value)} of {o}" for o in one.overruled)
+        yield f"{text.ljust(width)}  # {where}{others}"
+
+
+def _inline(value: Any) -> str:
     if isinstance(value, dict):
-        return {
-            key: "(not shown)" if key.lower().endswith("passwordhash") else _without_secrets(item)
-            for key, item in value.items()
-        }
-    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
+        return "{" + ", ".join(f"{key}: {_inline(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return str(value)
 
 
 def _remark_on_content(infra: Infra) -> None:

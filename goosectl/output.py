@@ -87,21 +87,22 @@ class Output:
         if not (self.as_json or self.quiet):
             self._write(self._stderr, printable(text))
 
-    def progress(self) -> Progress:
-        """Where a long operation tells how far it is; any number of stages, one after another."""
+    def progress(self, unit: str = "") -> Progress:
+        """Where a long operation tells how far it is; any number of stages, one after another.
+        `unit` is what it counts, in the plural, where that is not bytes."""
         if self.quiet:
             return SILENT
         from goosectl.progress import Events, Lines
 
         self.close()
         if self.as_json:
-            self._progress = Events(self._stderr, self._clock)
+            self._progress = Events(self._stderr, self._clock, unit)
         elif self._stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
             from goosectl.bar import Bar
 
-            self._progress = Bar(self._stderr, self._clock)
+            self._progress = Bar(self._stderr, self._clock, unit)
         else:
-            self._progress = Lines(self._stderr, self._clock)
+            self._progress = Lines(self._stderr, self._clock, unit)
         return self._progress
 
     def confirm(self, question: str, *, yes: bool = False) -> bool:

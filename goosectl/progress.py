@@ -61,8 +61,9 @@ class Stage:
 
     interval: float
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float], unit: str = "") -> None:
         self._stream = stream
+        self._unit = unit  # what is counted, in the plural; empty: bytes
         self._clock = clock
         self._lock = threading.RLock()  # volumes are sealed two at a time
         self._stage: str | None = None
@@ -122,6 +123,10 @@ class Stage:
                 self._stage = None
                 self._clear()
 
+    def amount(self, count: int) -> str:
+        """So much of what is counted, in words."""
+        return f"{count:,} {self._unit}" if self._unit else sizes.text(count)
+
     def _rate(self, now: float) -> float:
         since, before = self._marks[0]
         self._marks.append((now, self._done))
@@ -144,8 +149,8 @@ class Stage:
 
     def _end(self, stage: str, seconds: float) -> None:
         """The stage in one line: how much, how long, how fast."""
-        rate = f", {sizes.text(int(self._done / seconds))}/s" if seconds >= 1 else ""
-        what = sizes.text(self._done) if self._done or self._total else "done"
+        rate = f", {self.amount(int(self._done / seconds))}/s" if seconds >= 1 else ""
+        what = self.amount(self._done) if self._done or self._total else "done"
         self._line(one_line(f"{stage}: {what} in {sizes.duration(seconds, tenths=True)}{rate}"))
 
 
@@ -155,15 +160,16 @@ class Lines(Stage):
     interval = LINE_INTERVAL
 
     def _begin(self, moment: Moment) -> None:
-        length = "" if moment.total is None else f": {sizes.text(moment.total)}"
+        length = "" if moment.total is None else f": {self.amount(moment.total)}"
         self._line(one_line(moment.stage + length))
 
     def _show(self, moment: Moment) -> None:
-        words = [f"{moment.stage}: {sizes.text(moment.done)}"]
+        words = [f"{moment.stage}: {self.amount(moment.done)}"]
         if moment.total:
-            words[0] += f" of {sizes.text(moment.total)}"
+            done = f"{moment.done:,}" if self._unit else sizes.text(moment.done)
+            words = [f"{moment.stage}: {done} of {self.amount(moment.total)}"]
             words.append(f"{100 * moment.done // moment.total} %")
-        words.append(f"{sizes.text(int(moment.rate))}/s")
+        words.append(f"{self.amount(int(moment.rate))}/s")
         if moment.left is not None:
             words.append(f"{sizes.duration(moment.left)} left")
         words += [str(part) for part in (moment.volume, moment.item) if part is not None]
@@ -194,7 +200,7 @@ class Events(Stage):
         self._event(
             "progress",
             stage=moment.stage,
-            bytes=moment.done,
+            **{self._unit or "bytes": moment.done},
             total=moment.total,
             rate=round(moment.rate),
             eta=None if moment.left is None else round(moment.left),
@@ -206,7 +212,11 @@ class Events(Stage):
         if seconds >= self.interval:
             rate = round(self._done / seconds)
             self._event(
-                "finished", stage=stage, bytes=self._done, seconds=round(seconds, 1), rate=rate
+                "finished",
+                stage=stage,
+                **{self._unit or "bytes": self._done},
+                seconds=round(seconds, 1),
+                rate=rate,
             )
 
     def _event(self, event: str, **fields: object) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bundles.trust import TrustRoot
     from bundles.truststore import TrustStore
     from goosectl.witness import Witness
+    from goosed_daemon.infra.secrets import Secrets
 
 
 def home() -> Home:
@@ -31,6 +32,14 @@ def store() -> Store:
     from goosed_daemon.settings import Settings
 
     return open_store(Settings.load().store())
+
+
+def secrets() -> Secrets:
+    """Where the site keeps the secrets that its profiles name."""
+    from goosed_daemon.infra.secrets import Secrets
+    from goosed_daemon.settings import Settings
+
+    return Secrets.of(Settings.load())
 
 
 def trust_store() -> TrustStore:

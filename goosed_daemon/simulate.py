@@ -10,7 +10,7 @@ from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from goosed_daemon import boot
 from goosed_daemon.errors import MachineNotArmed, ProfileInvalid
-from goosed_daemon.infra import Infra
+from goosed_daemon.infra import Infra, secrets
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.validate import rendered
 from goosed_daemon.render import ipxe
@@ -68,7 +68,8 @@ def simulate(
         offer = tokens.sample(machine.mac[0], now)
         agent = boot.agent_context(settings, base_url, SECRET)
         context = boot.context(infra, catalog, machine, base_url, offer, SECRET, agent)
-        script, text = ipxe.install(context), rendered(context)
+        secrets.resolved(context, secrets.Secrets.of(settings))  # as the daemon would, to see if
+        script, text = ipxe.install(context), rendered(secrets.hidden(context))
         why = _permission(tokens, machine.mac[0], now)
     except GooseError as error:
         words = ipxe.local_disk if isinstance(error, MachineNotArmed) else ipxe.refuse

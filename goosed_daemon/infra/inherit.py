@@ -40,10 +40,9 @@ class Merged:
 
     def __post_init__(self) -> None:
         merged = dict(_mapping(self.base))
-        if len(self.layers) > 1:
-            for name in self.rules:
-                if any(_mapping(layer).get(name) is not None for layer in self.layers):
-                    merged[name] = self._whole(name)
+        given: set[str] = set().union(*(_mapping(la) for la in self.layers if la is not self.base))
+        for name in given & self.rules.keys():
+            merged[name] = self._whole(name)
         object.__setattr__(self, "value", merged)
 
     def problem(
@@ -108,9 +107,10 @@ def machine(own: Document, layers: Sequence[Document]) -> Merged:
     return Merged(own, (*layers, own), MERGE)
 
 
-def of_site(site: Document) -> Document:
-    """What machines inherit from their site field by field; the rest it keeps to itself."""
-    return replace(site, value={"variables": _mapping(site).get("variables")})
+def of_site(site: Document) -> Document | None:
+    """What machines inherit from their site field by field, if anything; the rest it keeps."""
+    variables = _mapping(site).get("variables")
+    return replace(site, value={"variables": variables}) if variables else None
 
 
 def profile(own: Document, layers: Sequence[Document]) -> Merged:

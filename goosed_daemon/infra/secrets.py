@@ -13,16 +13,22 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from bundles import agekey, keyfile
+from bundles.document import dotted
 from bundles.errors import GooseError
 from goosed_daemon.errors import SecretExposed, SecretMissing, SecretUnreadable
-from goosed_daemon.infra.models import SecretRef
+from goosed_daemon.infra.models import Machine, OSProfile, SecretRef, Site
 from goosed_daemon.infra.secret_text import SecretText
 from goosed_daemon.render.context import BootContext
+
+if TYPE_CHECKING:
+    from bundles.yaml_events import Place
+    from goosed_daemon.settings import Settings
 
 MAX_FILE = 64 << 10  # bytes
 _Thing = TypeVar("_Thing")
@@ -38,6 +44,12 @@ class Secrets:
     ) -> None:
         self.folder, self.identity = folder, identity
         self._environ = os.environ if environ is None else environ
+
+    @classmethod
+    def of(cls, settings: Settings) -> Secrets:
+        """Those of a site."""
+        home = settings.home
+        return cls(settings.secrets or home.secrets, settings.identity or home.identity)
 
     def value(self, ref: SecretRef) -> SecretText:
         """The secret that `ref` stands for.
@@ -118,23 +130,22 @@ def resolved(boot: BootContext, secrets: Secrets) -> BootContext:
     Raises as `Secrets.value` does, with the document and field in front.
     """
 
-    def change(secret: _Secret, where: str) -> str:
+    def change(secret: _Secret, document: str, path: Place) -> str:
         if isinstance(secret, SecretText):
             return secret
         try:
-            return secrets_of(secret)
+            return secrets.value(secret)
         except (SecretMissing, SecretExposed, SecretUnreadable) as error:
-            raise type(error)(f"{where}: {error.message}", hint=error.hint) from None
+            field = dotted(tuple(to_camel(p) if isinstance(p, str) else p for p in path))
+            raise type(error)(f"{document}: {field}: {error.message}", hint=error.hint) from None
 
-    secrets_of = secrets.value
     return _changed(boot, change)
 
 
-def hidden(
-    boot: BootContext, show: Callable[[_Secret], str] = lambda secret: words(secret)
-) -> BootContext:
+def hidden(boot: BootContext, show: Callable[[_Secret], str] | None = None) -> BootContext:
     """`boot` with words in the place of every secret, for people."""
-    return _changed(boot, lambda secret, where: show(secret))
+    say = words if show is None else show
+    return _changed(boot, lambda secret, document, path: say(secret))
 
 
 def words(secret: _Secret) -> str:
@@ -146,7 +157,7 @@ def any_reference(boot: BootContext) -> bool:
     """Whether there is anything to resolve."""
     found: list[_Secret] = []
 
-    def keep(secret: _Secret, where: str) -> _Secret:
+    def keep(secret: _Secret, path: Place) -> _Secret:
         found.append(secret)
         return secret
 
@@ -155,44 +166,46 @@ def any_reference(boot: BootContext) -> bool:
     return any(isinstance(secret, SecretRef) for secret in found)
 
 
-def _changed(boot: BootContext, change: Callable[[_Secret, str], str]) -> BootContext:
-    return replace(
-        boot,
-        site=mapped(boot.site, change, f"Site {boot.site.name}: "),
-        profile=mapped(boot.profile, change, f"OSProfile {boot.profile.name}: "),
-        machine=mapped(boot.machine, change, f"Machine {boot.machine.name}: "),
-    )
+def _changed(boot: BootContext, change: Callable[[_Secret, str, Place], str]) -> BootContext:
+    def of(document: Site | OSProfile | Machine) -> Any:
+        name = f"{document.kind} {document.name}"
+        return mapped(document, lambda secret, path: change(secret, name, path))
+
+    return replace(boot, site=of(boot.site), profile=of(boot.profile), machine=of(boot.machine))
 
 
-def mapped(value: _Thing, change: Callable[[_Secret, str], Any], where: str = "") -> _Thing:
-    """`value` with every secret in it changed; the same object where there is none. `where` leads
-    to it in words."""
+def mapped(value: _Thing, change: Callable[[_Secret, Place], Any], path: Place = ()) -> _Thing:
+    """`value` with every secret in it changed; the same object where there is none. `path` leads
+    to it, by the names of attributes."""
     found: Any = value
     if isinstance(value, SecretText | SecretRef):
-        found = change(value, where)
+        found = change(value, path)
     elif isinstance(value, BaseModel):
-        new = {
-            name: changed
-            for name, part in value
-            if type(part) not in _PLAIN
-            and (changed := mapped(part, change, _below(where, name, type(value)))) is not part
-        }
+        new = _parts(value.__dict__, change, path)
         found = value.model_copy(update=new) if new else value
     elif isinstance(value, tuple):
-        parts = tuple(mapped(part, change, f"{where}[{n}]") for n, part in enumerate(value))
-        found = value if all(a is b for a, b in zip(parts, value, strict=True)) else parts
+        new = _parts(dict(enumerate(value)), change, path)
+        found = tuple(new.get(n, part) for n, part in enumerate(value)) if new else value
     elif isinstance(value, dict):
-        items = {key: mapped(part, change, f"{where}.{key}") for key, part in value.items()}
-        found = value if all(items[key] is value[key] for key in value) else items
+        new = _parts(value, change, path)
+        found = {**value, **new} if new else value
     return found  # type: ignore[no-any-return]
 
 
+def _parts(
+    values: Mapping[Any, Any], change: Callable[[_Secret, Place], Any], path: Place
+) -> dict[Any, Any]:
+    """Those of `values` that have secrets in them, changed."""
+    new = {}
+    for name, part in values.items():
+        if type(part) not in _PLAIN and part != ():
+            changed = mapped(part, change, (*path, name))
+            if changed is not part:
+                new[name] = changed
+    return new
+
+
 _PLAIN = frozenset((str, int, bool, type(None)))
-
-
-def _below(where: str, name: str, model: type[BaseModel]) -> str:
-    alias = model.model_fields[name].alias or name
-    return f"{where}{alias}" if where.endswith(": ") or not where else f"{where}.{alias}"
 
 
 def _identities(path: Path) -> list[Any]:

@@ -11,15 +11,20 @@ import re
 import shutil
 import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bundles.document import InvalidDocument
 from bundles.errors import GooseError
+from goosed_daemon.errors import SecretExposed, SecretMissing, SecretUnreadable
 from goosed_daemon.infra.known import Infra
 from goosed_daemon.infra.models import Machine, OSProfile
+from goosed_daemon.infra.secret_check import unreadable
+from goosed_daemon.infra.secrets import Secrets, any_reference, hidden, resolved
+from goosed_daemon.infra.shape import shape
 from goosed_daemon.render import ipxe, kickstart, preseed
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import Unquotable
@@ -71,29 +76,52 @@ def rendered(boot: BootContext) -> str:
     return _RENDERERS[boot.profile.installer](boot)
 
 
-def validate(infra: Infra) -> Iterator[Finding]:
-    """Renders every machine and yields what its release would refuse."""
-    verdicts: dict[tuple[str, str], list[tuple[int | None, str]]] = {}
+def validate(
+    infra: Infra, secrets: Secrets | None = None, done: Callable[[int], None] = lambda count: None
+) -> Iterator[Finding]:
+    """Renders every machine and yields what its release would refuse. `done` is told of every
+    machine.
+
+    Machines whose files have the same shape are judged once. With `secrets` those that are given by
+    reference are read, so that one that would fail a render is found; none is judged by a parser,
+    whose words might have it.
+    """
+    clean: set[tuple[str, str]] = set()  # release and shape
     for machine in infra.machines.values():
         boot = placeholder(infra, machine)
         profile = boot.profile
-        try:
-            ipxe.install(boot)
-            text = rendered(boot)
-        except Unquotable as error:
-            found: list[tuple[int | None, str]] = [(None, error.message)]
-        else:
-            key = (profile.release, text)
-            if key not in verdicts:
-                verdicts[key] = check(profile, text)
-            found = verdicts[key]
-        for line, message in found:
+        for line, message in _judged(boot, secrets, clean):
             yield Finding(machine.name, profile.name, profile.release, line, message)
+        done(1)
 
 
-def require_accepted(infra: Infra) -> None:
-    """Raises `RefusedByRelease` with all findings of `validate`."""
-    if findings := list(validate(infra)):
+def _judged(
+    boot: BootContext, secrets: Secrets | None, clean: set[tuple[str, str]]
+) -> list[tuple[int | None, str]]:
+    try:
+        ipxe.install(boot)
+        if secrets is not None and any_reference(boot):
+            rendered(resolved(boot, secrets))
+        text = rendered(hidden(boot))
+    except (Unquotable, SecretMissing, SecretExposed, SecretUnreadable) as error:
+        return [(None, error.message)]
+    key = boot.profile.release, shape(boot, text)
+    if key in clean:
+        return []
+    found = check(boot.profile, text)
+    if not found:
+        clean.add(key)
+    return found
+
+
+def require_accepted(
+    infra: Infra, secrets: Secrets | None = None, done: Callable[[int], None] = lambda count: None
+) -> None:
+    """Raises `InvalidDocument` with every secret of `secrets` that cannot be had, and
+    `RefusedByRelease` with all findings of `validate`."""
+    if secrets is not None and (problems := unreadable(infra, secrets)):
+        raise InvalidDocument(problems)
+    if findings := list(validate(infra, secrets, done)):
         raise RefusedByRelease(
             "\n".join(map(str, findings)), findings=[asdict(finding) for finding in findings]
         )

@@ -22,7 +22,8 @@ class Wholes:
 
     def __init__(self, groups: Iterable[tuple[Group, Document]], site: Document | None) -> None:
         self._groups = sorted(groups, key=lambda pair: (pair[0].priority, pair[0].name))
-        self._site = (inherit.of_site(site),) if site is not None else ()
+        common = inherit.of_site(site) if site is not None else None
+        self._common = (common,) if common is not None else ()
         self._selected: dict[frozenset[tuple[str, str]], tuple[tuple[Group, Document], ...]] = {}
         self._profiles: dict[tuple[str, tuple[str, ...]], OSProfile | None] = {}
         self.groups_of: dict[str, tuple[Group, ...]] = {}  # by machine
@@ -30,7 +31,7 @@ class Wholes:
 
     def merged(self, item: Document) -> Merged:
         """A machine's document with those that it inherits from."""
-        return inherit.machine(item, (*self._site, *(own for _, own in self.selected(item))))
+        return inherit.machine(item, (*self._common, *(own for _, own in self.selected(item))))
 
     def selected(self, item: Document) -> tuple[tuple[Group, Document], ...]:
         """The groups that select a machine by its document's labels, the one that overrules the

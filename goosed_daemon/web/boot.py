@@ -14,7 +14,7 @@ from aiohttp import web
 from bundles.errors import GooseError
 from goosed_daemon import boot
 from goosed_daemon.errors import MachineNotArmed
-from goosed_daemon.infra import Infra, mac
+from goosed_daemon.infra import Infra, mac, secrets
 from goosed_daemon.infra.models import Machine
 from goosed_daemon.render import grub, ipxe
 from goosed_daemon.render.context import BootContext
@@ -44,6 +44,7 @@ class Boot:
     def __init__(self, deps: Deps, current: Current) -> None:
         self._deps = deps
         self._current = current
+        self._secrets = secrets.Secrets.of(deps.settings)
         # profile, or machine and language -> the profiles and refs under which it was found fit
         self._checked: dict[tuple[object, str], tuple[Infra, object]] = {}
 
@@ -138,9 +139,11 @@ class Boot:
         self, infra: Infra, machine: Machine, base: str, language: Language
     ) -> None:
         offer = self._deps.tokens.sample(machine.mac[0], self._deps.clock())
-        language.install(
-            await self._deps.look(boot.context, infra, self._deps.catalog, machine, base, offer)
+        context = await self._deps.look(
+            boot.context, infra, self._deps.catalog, machine, base, offer
         )
+        language.install(context)
+        await self._deps.in_store(secrets.resolved, context, self._secrets)
 
     async def _configured(self) -> str | None:
         if self._deps.settings.public_url is not None:

@@ -16,6 +16,7 @@ from goosed_daemon.errors import (
     TokenUsed,
     WrongInstaller,
 )
+from goosed_daemon.infra import secrets
 from goosed_daemon.render import kickstart, preseed
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import TOKENS
@@ -37,6 +38,7 @@ class Render:
     def __init__(self, deps: Deps, current: Current) -> None:
         self._deps = deps
         self._current = current
+        self._secrets = secrets.Secrets.of(deps.settings)
 
     async def render(self, request: web.Request) -> web.Response:
         """Renders first and uses the token last, so that no failure of ours costs one. HEAD
@@ -94,9 +96,10 @@ class Render:
         deps = self._deps
         secret = deps.agents.enrolment(token.id)
         agent = await deps.in_store(boot.agent_context, deps.settings, base, secret)
-        return boot.context(
+        context = boot.context(
             infra, deps.catalog, machine, base, callback=deps.tokens.callback(token), agent=agent
         )
+        return await deps.in_store(secrets.resolved, context, self._secrets)
 
     async def _claim(
         self, request: web.Request, secret: str, digest: str | None, context: BootContext | None

@@ -121,13 +121,51 @@ def test_show_hides_secrets(home: Path, capsys: pytest.CaptureFixture[str], name
     assert HASH not in out
 
 
-def test_render(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_render_hides_secrets_until_they_are_to_be_revealed(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out, _ = run(capsys, "render", "db-1")
     assert code == 0
     assert out.startswith("# db-1: profile rhel9, bundle site-base current\n")
-    assert f"rootpw --iscrypted '{HASH}'\n" in out
+    assert "rootpw --iscrypted '(not shown)'\n" in out
+    assert HASH not in out
     _, shown, _ = run(capsys, "render", "db-1", "--json")
     assert json.loads(shown)["text"] == out
+    code, out, _ = run(capsys, "render", "db-1", "--reveal")
+    assert f"rootpw --iscrypted '{HASH}'\n" in out
+
+
+def test_show_tells_of_each_field_who_said_it_and_who_was_overruled(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = (
+        "apiVersion: goose/v1\nkind: Group\nname: dbs\nselector: {matchLabels: {role: db}}\n"
+        f"console: ttyS1\ntimezone: Europe/Berlin\nrootPasswordHash: {HASH}\n"
+        "variables: {A: '1', B: '2'}\n"
+    )
+    site = home / "infra" / "site.yaml"
+    site.write_text(site.read_text() + "console: ttyS0\nvariables: {A: '3'}\n---\n" + group)
+    code, out, _ = run(capsys, "show", "db-1")
+    assert code == 0
+    lines = [" ".join(line.replace(f"{site}", "site.yaml").split()) for line in out.splitlines()]
+    assert lines[0] == "# Machine db-1: profile rhel9, groups dbs"
+    place = "Group dbs, site.yaml:33; overrules (not shown) of Site lab, site.yaml:4"
+    for line in (
+        "console: ttyS0 # Machine db-1, site.yaml:24; overrules ttyS1 of Group dbs, site.yaml:31",
+        "timezone: Europe/Berlin # Group dbs, site.yaml:32",
+        "language: en_US.UTF-8 # default",
+        f"rootPasswordHash: (not shown) # {place}",
+        "variables.A: 3 # Machine db-1, site.yaml:25; overrules 1 of Group dbs, site.yaml:34",
+        "variables.B: 2 # Group dbs, site.yaml:34",
+        "disk: {device: sda} # OSProfile rhel9, site.yaml:15",
+    ):
+        assert line in lines, line
+    assert HASH not in out
+    _, out, _ = run(capsys, "show", "db-1", "--json")
+    assert HASH not in out
+    told = {field["field"]: field for field in json.loads(out)["fields"]}
+    assert told["console"]["overruled"][0]["value"] == "ttyS1"
+    assert told["console"]["origin"]["line"] == 24
 
 
 @pytest.mark.parametrize(("name", "hint"), [("db1", "did you mean db-1?"), ("zz", "infra list")])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -20,10 +21,25 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty_is_not_given(cls, value: Any) -> Any:
-        if type(value) is not dict or None not in value.values():
+        if type(value) is not dict:
             return value
-        known = {field.alias for field in cls.model_fields.values()}
-        return {key: v for key, v in value.items() if v is not None or key not in known}
+        known, of_words = _names(cls)
+        given = value
+        if None in value.values():
+            given = {key: v for key, v in value.items() if v is not None or key not in known}
+        for name in of_words & given.keys():
+            words = given[name]
+            if type(words) is dict and None in words.values():
+                given = {**given, name: {k: v for k, v in words.items() if v is not None}}
+        return given
+
+
+@cache
+def _names(model: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]]:
+    """What its fields are called, and which of them hold words of the writer's own (labels)."""
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    of_words = {name for name, field in fields.items() if get_origin(field.annotation) is dict}
+    return frozenset(fields), frozenset(of_words)
 
 
 class Kind(Part):
