@@ -25,7 +25,7 @@ from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.secret_check import unreadable
 from goosed_daemon.infra.secrets import Secrets, any_reference, hidden, resolved
 from goosed_daemon.infra.shape import shape
-from goosed_daemon.render import ipxe, kickstart, preseed
+from goosed_daemon.render import grub, ipxe, kickstart, preseed
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import Unquotable
 
@@ -100,6 +100,7 @@ def _judged(
 ) -> list[tuple[int | None, str]]:
     try:
         ipxe.install(boot)
+        grub.install(boot)
         if secrets is not None and any_reference(boot):
             rendered(resolved(boot, secrets))
         text = rendered(hidden(boot))

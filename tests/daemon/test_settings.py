@@ -153,7 +153,7 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
     values = {
         "listen": "0.0.0.0:81", "public_url": "http://h:1", "token_ttl": "2h",
         "replay_window": "1m", "enrol_ttl": "3h", "agent_token_ttl": "1d", "agent_interval": "1m",
-        "arm_tries": "4",
+        "arm_tries": "4", "secrets": "/s", "identity": "/i",
         "cache_bytes": "0", "shutdown_grace": "5s", "ready_file": "/r", "log_level": "debug",
         "db_dsn": "postgresql://h/d",
         "artifact_reads": "redirected", "s3_endpoint": "s3.example:9000", "s3_bucket": "goose",
