@@ -135,6 +135,7 @@ PARTS = {
     "ssh-agent": Part("openssh-client", _command("ssh-agent")),
     "ssh-keygen": Part("openssh-client", _command("ssh-keygen")),
     "strace": Part("strace", _command("strace")),
+    "systemd-networkd": Part("systemd", _file("/lib/systemd/systemd-networkd")),
     "tar": Part("tar", _command("tar")),
     "versitygw": Part("tests/tools/versitygw", _tool("versitygw")),
     "zstd": Part("zstd", _command("zstd")),

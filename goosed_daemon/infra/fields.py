@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -142,6 +151,35 @@ def _interface(text: str) -> IPv4Interface:
     return value
 
 
+def _interface6(text: str) -> IPv6Interface:
+    value = IPv6Interface(text if "/" in text else "")
+    if value.is_multicast or value.is_unspecified or value.is_link_local or value.scope_id:
+        raise ValueError
+    return value
+
+
+def _host_address6(text: str) -> IPv6Address:
+    value = IPv6Address(text)
+    if value.is_multicast or value.is_unspecified or value.scope_id:
+        raise ValueError
+    return value
+
+
+def _subnet(text: str) -> IPv4Network | IPv6Network:
+    value = ip_network(text)
+    if not value.prefixlen:
+        raise ValueError  # a default route is what `gateway` is for
+    return value
+
+
+def _link_or_mac(text: str) -> str:
+    line(text)
+    try:
+        return mac.normalise(text)
+    except mac.BadMac:
+        return _link_name(text)
+
+
 def _text(parse: Callable[[Any], Any]) -> Any:
     """A type given as text in YAML and in the exported schema, parsed in between."""
     return (
@@ -179,6 +217,17 @@ _host_form = _form(
     "a host name",
 )
 _URL_FORM = re.compile(r"[A-Za-z0-9:/.\[\]_~%@+-]+")
+
+_link_form = _form(
+    r"[A-Za-z][A-Za-z0-9_.-]{0,14}", "a network interface's name (at most 15 letters, digits, _.-)"
+)
+
+
+def _link_name(text: str) -> str:
+    if _link_form(text) in ("all", "bootif", "default", "link", "lo"):
+        raise ValueError(f"{text!r} means something else than one interface")
+    return text
+
 
 Line = Annotated[str, AfterValidator(line)]
 Name = Annotated[
@@ -262,5 +311,16 @@ Interface = Annotated[
 ]
 Boolean = Annotated[bool, BeforeValidator(boolean)]
 Integer = Annotated[int, BeforeValidator(integer)]
+Interface6 = Annotated[
+    IPv6Interface,
+    *_text(_address(_interface6, "a host's IPv6 address with its prefix, such as fd00::5/64")),
+]
+Address6 = Annotated[IPv6Address, *_text(_address(_host_address6, "an IPv6 address"))]
+Subnet = Annotated[
+    IPv4Network | IPv6Network,
+    *_text(_address(_subnet, "a network, such as 10.1.0.0/16 (for all others there is `gateway`)")),
+]
+LinkName = Annotated[str, AfterValidator(_link_name)]
+LinkOrMac = Annotated[str, AfterValidator(_link_or_mac)]
 OneOrMore = BeforeValidator(one_or_more)
 AtLeastOne = Field(min_length=1)

@@ -10,18 +10,23 @@ from pydantic_core import PydanticUndefined
 
 from goosed_daemon.infra.models import (
     MERGE,
+    Addressing,
+    Bond,
     Disk,
+    Ethernet,
     Group,
     Inherited,
     Machine,
     Network,
     OSProfile,
     Requirement,
+    Route,
     SecretSource,
     Selector,
     Site,
     User,
     Variable,
+    Vlan,
 )
 
 TABLES: tuple[type[BaseModel], ...] = (
@@ -36,8 +41,14 @@ TABLES: tuple[type[BaseModel], ...] = (
     Requirement,
     Machine,
     Network,
+    Addressing,
+    Route,
+    Ethernet,
+    Bond,
+    Vlan,
     Inherited,
 )
+_SHARED: tuple[type[BaseModel], ...] = (Inherited, Addressing)  # with a table of their own
 _TABLE = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
@@ -53,13 +64,17 @@ def renewed(page: str) -> str:
     return _TABLE.sub(lambda match: match[1] + table(models[match[2]]) + match[3], page)
 
 
+def _adds_to(model: type[BaseModel], shared: type[BaseModel]) -> bool:
+    return model is not shared and issubclass(model, shared)
+
+
 def table(model: type[BaseModel]) -> str:
     """The fields of one model as a Markdown table; what groups and machines share has its own."""
     if model is Inherited:
         return _merging()
     rows = ["| field | default | what |", "|---|---|---|"]
     for name, field in model.model_fields.items():
-        if not (issubclass(model, Inherited) and name in Inherited.model_fields):
+        if not any(name in shared.model_fields for shared in _SHARED if _adds_to(model, shared)):
             rows.append(f"| `{field.alias}` | {_default(field)} | {_what(field)} |")
     return "\n".join(rows) + "\n"
 
@@ -82,4 +97,4 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
-    return f"`{field.default}`" if isinstance(field.default, str) else ""
+    return f"`{field.default}`" if isinstance(field.default, str | int) else ""

@@ -36,9 +36,9 @@ _TYPES = "string|boolean|select|multiselect|note|password|text|title|error"
 _PRESEED_LINE = re.compile(rf"\S+ [a-zA-Z0-9/._+-]+ (?:{_TYPES})(?: .*)?")
 
 
-# Anaconda adds each key to the user's (pyanaconda/core/users.py, set_user_ssh_key); pykickstart
-# warns as if the second replaced the first.
-_SECOND_SSH_KEY = "An ssh user with the name "
+# pykickstart warns as if a second one replaced the first. But Anaconda adds each key to the user's
+# (pyanaconda/core/users.py, set_user_ssh_key), and a VLAN names the device that carries it.
+_NOT_TWICE = ("An ssh user with the name ", "A network device with the name ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def check_kickstart(release: str, text: str) -> list[tuple[int | None, str]]:
         (None, " ".join(str(one.message).split()))
         for one in said
         if issubclass(one.category, KickstartParseWarning)
-        and not str(one.message).startswith(_SECOND_SSH_KEY)
+        and not str(one.message).startswith(_NOT_TWICE)
     ]
     return found
 

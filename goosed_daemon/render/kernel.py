@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from goosed_daemon.render import network
 from goosed_daemon.render.context import BootContext
 
 
@@ -41,14 +42,21 @@ def _kickstart(boot: BootContext) -> tuple[str, ...]:
 
 def _dracut_network(boot: BootContext) -> tuple[str, ...]:
     """dracut.cmdline(7): only the card that booted comes up, so that one fetch is made."""
-    network = boot.machine.network
-    if network is None:
-        return ("ip=dhcp",)
-    # A name of our own, since nobody knows yet what the kernel will call the card.
-    where = f"{network.address.ip}::{network.gateway or ''}:{network.address.netmask}"
+    own = boot.machine.network
+    renamed = dict(network.plan(own).renamed) if own is not None else {}
+    card = network.of_installer(boot)
+    if card.address is not None:
+        # A name of our own, since nobody knows yet what the kernel will call the card.
+        renamed.setdefault(boot.mac, card.name)
+    names = tuple(f"ifname={name}:{mac}" for mac, name in renamed.items())
+    if card.address is None:
+        return (*names, "ip=dhcp")
+    ip, gateway = _bracketed(str(card.address.ip)), _bracketed(str(card.gateway or ""))
+    v4 = card.address.version == 4
+    mask = card.address.netmask if v4 else card.address.network.prefixlen
     return (
-        f"ifname={BOOT_CARD}:{boot.mac}",
-        f"ip={where}:{boot.hostname}:{BOOT_CARD}:none",
+        *names,
+        f"ip={ip}::{gateway}:{mask}:{boot.hostname}:{card.name}:none",
         *(f"nameserver={_bracketed(server)}" for server in boot.nameservers),
     )
 
@@ -73,17 +81,17 @@ def _preseed(boot: BootContext) -> tuple[str, ...]:
         "locale": boot.site.language,
         "keymap": boot.site.keyboard,
     }
-    if (network := boot.machine.network) is not None:
+    card = network.of_installer(boot)
+    if card.address is not None:
         answers |= {
             "netcfg/disable_autoconfig": "true",
-            "netcfg/get_ipaddress": str(network.address.ip),
-            "netcfg/get_netmask": str(network.address.netmask),
-            "netcfg/get_gateway": str(network.gateway or "none"),
+            "netcfg/get_ipaddress": str(card.address.ip),
+            "netcfg/get_netmask": str(card.address.netmask),
+            "netcfg/get_gateway": str(card.gateway or "none"),
             "netcfg/get_nameservers": " ".join(boot.nameservers),
             "netcfg/confirm_static": "true",
         }
     return tuple(f"{name}={value}" for name, value in answers.items() if value)
 
 
-BOOT_CARD = "boot0"
 _KINDS = {"kickstart": _kickstart, "preseed": _preseed}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from goosed_daemon.render import agent, kernel, templates
+from goosed_daemon.render import agent, anaconda, kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument
 
@@ -15,6 +15,8 @@ def render(boot: BootContext) -> str:
         profile=boot.profile,
         machine=boot.machine,
         disk=boot.disk,
+        network=anaconda.commands(boot),
+        network_script=anaconda.script(boot),
         agent=agent.shell(boot),
         append=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
         # `timesource` came with RHEL 9, and RHEL 10 dropped what it replaced.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import urlsplit
 
-from goosed_daemon.render import agent, kernel, templates
+from goosed_daemon.render import agent, kernel, network, networkd, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument, shell
 
@@ -28,6 +28,7 @@ def render(boot: BootContext) -> str:
         site=boot.site,
         profile=boot.profile,
         host=host,
+        networkd=network.needs_files(boot.machine.network),
         domain=domain,
         disk=f"/dev/{boot.disk.device}",
         method="lvm" if boot.disk.layout == "lvm" else "regular",
@@ -54,7 +55,10 @@ def render(boot: BootContext) -> str:
 def script(boot: BootContext) -> str:
     """What runs in the new system at the end, as a POSIX shell script; empty for nothing."""
     return templates.get("late.sh.j2").render(
-        site=boot.site, profile=boot.profile, machine=boot.machine
+        site=boot.site,
+        profile=boot.profile,
+        machine=boot.machine,
+        network=networkd.script(boot),
     )
 
 

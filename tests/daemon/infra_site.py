@@ -124,3 +124,63 @@ def full(release: str) -> BootContext:
             variables={"RACK": "it's a1", "EMPTY_LOOKING": "$(x) `y` \\"},
         ),
     )
+
+
+# A network with everything: the booting card in a bond, VLANs over a bond and a card.
+NETWORK = {
+    "nameservers": ["10.0.0.2", "fd00::2"],
+    "search": ["lab.example.org", "example.org"],
+    "ethernets": [
+        {
+            "mac": "52:54:00:12:34:58",
+            "address": "10.9.0.5/24",
+            "address6": "fd09::5/64",
+            "gateway6": "fe80::1",
+            "mtu": 9000,
+            "routes": [
+                {"to": "10.8.0.0/16", "via": "10.9.0.1", "metric": 50},
+                {"to": "fd08::/32", "via": "fd09::1"},
+            ],
+        },
+        {"name": "eno4", "ipv4": "off", "ipv6": "dhcp"},
+        {"mac": "52:54:00:12:34:5a"},
+        {"mac": "52:54:00:12:34:59", "name": "store0", "ipv6": "off"},
+    ],
+    "bonds": [
+        {
+            "name": "bond0",
+            "members": ["52:54:00:12:34:56", "52:54:00:12:34:57"],
+            "mode": "802.3ad",
+            "lacpRate": "fast",
+            "xmitHashPolicy": "layer3+4",
+            "updelay": 200,
+            "minLinks": 1,
+            "address": "10.0.0.11/24",
+            "gateway": "10.0.0.1",
+        },
+        {
+            "name": "bond1",
+            "members": ["store0", "eno3"],
+            "primary": "store0",
+            "ipv4": "off",
+            "ipv6": "off",
+            "mtu": 9000,
+        },
+    ],
+    "vlans": [
+        {"id": 100, "on": "bond0", "address": "10.100.0.11/24"},
+        {"id": 200, "on": "52:54:00:12:34:58", "name": "backup", "ipv6": "off"},
+    ],
+}
+
+
+def networked(release: str) -> BootContext:
+    """A machine with `NETWORK`."""
+    return boot(to=profile(release), on=machine(network=NETWORK))
+
+
+def one_card(release: str) -> BootContext:
+    """A machine whose one card has more to it than an address."""
+    routes = [{"to": "10.8.0.0/16", "via": "10.0.0.254"}, {"to": "fd08::/32", "via": "fd00::1"}]
+    own = {"address": "10.0.0.11/24", "address6": "fd00::b/64", "mtu": 9000, "routes": routes}
+    return boot(to=profile(release), on=machine(network=own | {"search": ["lab.example.org"]}))

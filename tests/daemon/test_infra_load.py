@@ -93,7 +93,58 @@ def test_an_empty_value_is_one_that_is_not_given(tmp_path: Path) -> None:
             "network: {address: 10.0.0.5/24, gateway: 10.0.0.5}",
             "6:42: network.gateway: 10.0.0.5 is the machine's own address",
         ),
-        ("network: {gatway: 10.0.0.1}", "6:10: network.address: is missing"),
+        ("network: {gatway: 10.0.0.1}", "6:11: network.gatway: no such field (did you mean gat"),
+        ("network: {gateway: 10.0.0.1}", "6:10: network: gateway is of no use without address"),
+        ("network: {gateway6: fe80::1}", "6:10: network: gateway6 is of no use without address6"),
+        ("network: {address6: fe80::1/64}", "6:21: network.address6: 'fe80::1/64' is not a"),
+        ("network: {mtu: 100}", "6:16: network.mtu: "),
+        ("network: {ipv4: static}", "6:17: network.ipv4: "),
+        (
+            "network: {routes: [{to: 0.0.0.0/0, via: 10.0.0.1}]}",
+            "6:25: network.routes[0].to: '0.0.0.0/0' is not a network, such as 10.1",
+        ),
+        (
+            "network: {routes: [{to: 10.1.0.0/16, via: 'fd00::1'}]}",
+            "6:43: network.routes[0].via: fd00::1 is no router to 10.1.0.0/16",
+        ),
+        (
+            "network: {ethernets: [{mtu: 9000}]}",
+            "6:23: network.ethernets[0]: mac or name is needed",
+        ),
+        ("network: {ethernets: [{name: lo}]}", "6:30: network.ethernets[0].name: 'lo' means"),
+        ("network: {ethernets: [{name: a b}]}", "6:30: network.ethernets[0].name: 'a b' is not a"),
+        (
+            "network: {address: 10.0.0.5/24, ethernets: [{name: eno1}]}",
+            "6:10: network: with ethernets, bonds or vlans each address belongs into one of them",
+        ),
+        (
+            "network: {bonds: [{name: b, members: [eno1], lacpRate: fast}]}",
+            "6:19: network.bonds[0]: lacpRate is for the modes 802.3ad, not active-backup",
+        ),
+        (
+            "network: {bonds: [{name: b, members: [eno1, eno1]}]}",
+            "6:19: network.bonds[0]: b has a member twice",
+        ),
+        (
+            "network: {bonds: [{name: b, members: [eno1], primary: eno2}]}",
+            "6:19: network.bonds[0]: primary eno2 is no member of b",
+        ),
+        (
+            "network: {bonds: [{name: b, members: [e1]}, {name: c, members: [e2, e1]}]}",
+            "6:10: network: e1 is a member of b and of c",
+        ),
+        (
+            "network: {ethernets: [{name: e, address6: f::1/9}], bonds: [{name: b, members: e}]}",
+            "6:10: network: e is a member of b, which has the addresses",
+        ),
+        (
+            "network: {ethernets: [{name: e1}], vlans: [{id: 5, on: e2}]}",
+            "6:10: network: vlan 5 is on e2, which is neither in ethernets nor in bonds",
+        ),
+        (
+            "network: {ethernets: [{name: e1}], bonds: [{name: e1, members: [e2]}]}",
+            "6:10: network: e1 is there twice",
+        ),
         ("console: ttyS0 init=/bin/sh", "6:10: console: 'ttyS0 init=/bin/sh' is not a"),
         ("disk: {device: ../etc/passwd}", "6:16: disk.device: '../etc/passwd' is not a disk"),
         ("variables: {path: x}", "6:13: variables.path: 'path' is not a variable"),

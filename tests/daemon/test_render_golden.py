@@ -15,10 +15,12 @@ import pytest
 
 from goosed_daemon.infra import validate
 from goosed_daemon.render import grub, ipxe
-from tests.daemon.infra_site import BASE, RELEASES, boot, full, profile
+from tests.daemon.infra_site import BASE, RELEASES, boot, full, networked, one_card, profile
 from tests.parts import part
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+
+FORMS = {"full": full, "network": networked, "one-card": one_card}
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "chain.ipxe": lambda: ipxe.chain(BASE),
@@ -31,14 +33,17 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "install-static-debian12.grub": lambda: grub.install(full("debian12")),
     "local.grub": lambda: grub.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
     "refuse.grub": lambda: grub.refuse("no machine has MAC 52:54:00:12:34:99"),
+    "install-network-rhel9.ipxe": lambda: ipxe.install(networked("rhel9")),
+    "install-network-debian12.grub": lambda: grub.install(networked("debian12")),
     "local.ipxe": lambda: ipxe.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
     "refuse.ipxe": lambda: ipxe.refuse("no machine has MAC 52:54:00:12:34:99"),
     "minimal.ks": lambda: validate.rendered(boot()),
     "minimal.preseed": lambda: validate.rendered(boot(to=profile("debian12"))),
     **{
-        f"full-{release}.{'ks' if release.startswith('rhel') else 'preseed'}": (
-            lambda release=release: validate.rendered(full(release))  # type: ignore[misc]
+        f"{form}-{release}.{'ks' if release.startswith('rhel') else 'preseed'}": (
+            lambda make=make, release=release: validate.rendered(make(release))  # type: ignore[misc]
         )
+        for form, make in FORMS.items()
         for release in RELEASES
     },
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from goosed_daemon.infra.models.addressing import Addressing, Route
 from goosed_daemon.infra.models.disk import Disk
 from goosed_daemon.infra.models.group import Group, NetworkDefaults
 from goosed_daemon.infra.models.inherited import MERGE, OF_PROFILE, OF_SITE, Inherited, Merge
+from goosed_daemon.infra.models.link import Bond, Ethernet, Vlan
 from goosed_daemon.infra.models.machine import Machine
 from goosed_daemon.infra.models.network import Network
 from goosed_daemon.infra.models.os_profile import KICKSTART_RELEASES, PRESEED_RELEASES, OSProfile
@@ -28,7 +30,10 @@ __all__ = [
     "OF_PROFILE",
     "OF_SITE",
     "PRESEED_RELEASES",
+    "Addressing",
+    "Bond",
     "Disk",
+    "Ethernet",
     "Group",
     "Inherited",
     "Machine",
@@ -37,10 +42,12 @@ __all__ = [
     "NetworkDefaults",
     "OSProfile",
     "Requirement",
+    "Route",
     "SecretRef",
     "SecretSource",
     "Selector",
     "Site",
     "User",
     "Variable",
+    "Vlan",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from goosed_daemon.infra import fields as f
 from goosed_daemon.infra.models.inherited import Inherited
@@ -30,4 +30,12 @@ class Machine(Inherited, Kind):
     labels: dict[f.LabelName, f.Line] = Field(
         {}, description="Words to find it by; groups select by them."
     )
-    network: Network | None = Field(None, description="A static address; not set: DHCP.")
+    network: Network | None = Field(None, description="Its addresses; not set: DHCP.")
+
+    @field_validator("network")
+    @classmethod
+    def _network_makes_sense(cls, network: Network | None) -> Network | None:
+        # Only here, since groups may hold parts that need others.
+        if network is not None and (wrong := network.contradiction()):
+            raise ValueError(wrong)
+        return network
