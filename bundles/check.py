@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Protocol, Self
 
 from bundles.agefile import Unwrapper
@@ -25,6 +26,7 @@ from bundles.tally import Tally, more_exact
 from bundles.unpack import VolumeContent
 from bundles.verify import Authority
 from bundles.volume import BadVolume
+from bundles.wholes import Wholes
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +54,43 @@ class Checked:
 
 
 class _Ledger:
-    """A sink that keeps nothing but which layers are good."""
+    """A sink that keeps nothing but which layers are good, and whether parts make their files."""
 
-    def __init__(self) -> None:
+    def __init__(self, wholes: Wholes) -> None:
         self.good: set[str] = set()
+        self._wholes, self._one = wholes, Lock()  # small layers come from several threads
 
     def has(self, digest: str, size: int) -> bool:
         return False
 
     def put(self, digest: str, data: memoryview) -> None:
-        self.good.add(digest)
+        with self.create(digest) as entry:
+            entry.write(data)
 
     def create(self, digest: str) -> Blob:
-        return _Entry(self.good, digest)
+        return _Entry(self, digest, self._wholes, self._one)
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    good: set[str]
+    ledger: _Ledger
     digest: str
+    wholes: Wholes
+    one: Lock
 
     def write(self, data: memoryview) -> None:
-        pass
+        self.wholes.feed(data)
 
     def __enter__(self) -> Self:
+        self.one.acquire()
+        self.wholes.begin(self.digest)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.wholes.end(error is None)
+        self.one.release()
         if error is None:
-            self.good.add(self.digest)
+            self.ledger.good.add(self.digest)
 
 
 class Known(Protocol):
@@ -128,13 +138,15 @@ def check_volumes(
         except GooseError as error:
             raise_any(more_exact(tally.faults, [error]))
             raise
+        volumes.sort(key=lambda volume: volume.head.volume)  # parts of a file follow one another
         head = volumes[0].head
         stored = shares(head)
         promised = [stored[volume.head.volume - 1] for volume in volumes]
         needed = head.delta.blobs if head.delta else ()
         whole = base is not None and all(base.has(blob.digest) for blob in needed)
         progress.start("verifying", sum(c.layer.size for share in promised for c in share))
-        ledger, unchecked = _Ledger(), set[str]()
+        wholes = Wholes(head.contents)
+        ledger, unchecked = _Ledger(wholes), set[str]()
         count = len(head.statement.volumes)
         for volume, share in zip(volumes, promised, strict=True):
             progress.volume(volume.path.name, volume.head.volume, count)
@@ -155,6 +167,8 @@ def check_volumes(
             if volume.hashed and len(faults) == known:  # else it is told already, and more exactly
                 faults += tally.compare(volume.path, volume.hashed.digest())
         progress.finish()
+        if not faults:  # else it is open what the parts of some file are
+            faults += wholes.faults(f"{head.statement.name} {head.statement.version}")
         present = {volume.head.volume for volume in volumes}
         settled = ledger.good | unchecked
         return Checked(

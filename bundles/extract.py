@@ -31,7 +31,10 @@ class DamagedFile(StoreError):
     """A stored file does not have the digest that its manifest gives."""
 
     code = "damaged-file"
-    default_hint = "run `goosectl store fsck`: it tells what is damaged and how to get it again"
+    default_hint = (
+        "run `goosectl store fsck`: it tells what is damaged and how to get it again; where that is"
+        " nothing, its builder gave a wrong digest of the whole file"
+    )
 
 
 def find(catalog: Catalog, ref: BundleRef, path: str) -> StoredFile:

@@ -22,7 +22,8 @@ ORDER: Mapping[str, str] = {
         errors digest canonical paths fields sshkey sshsig statement trustform trust policy layout
         content volume verify head scan""",
     "2. What lies on the media": """
-        volumelist beside media delivery faults tally hashing check transit""",
+        volumelist beside media delivery faults tally hashing wholes check
+        transit""",
     "3. Trust that changes": "keyfile sshprogram keys trustchain truststore rotation cosign",
     "4. Sealed volumes": "agefile agekey identity buffers unseal seal",
     "5. The import, and the store in a folder": """
