@@ -88,7 +88,7 @@ def test_signed_later_and_elsewhere(site: Site, monkeypatch: pytest.MonkeyPatch)
 def test_signer_is_shown_what_he_signs(site: Site) -> None:
     out, err = site.text("bundle", "sign", "media", "--key", "ben")
     assert "signed by anna (NOT ENOUGH here: " in err
-    assert "os: 1 files, 8 B" in err
+    assert "os: 1 file, 8 B" in err
     assert "signed by anna, ben (trusted here)" in out
     out, _ = site.text("bundle", "sign", "media", "--key", "ben")
     assert "these keys have signed it already" in out
