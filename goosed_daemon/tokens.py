@@ -8,27 +8,24 @@ ask twice) while only its SHA-256 is stored.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from goosed_daemon import audit, enrolments, machines, token_key, workflow
+from goosed_daemon import audit, enrolments, machines, token_key, token_refusals, workflow
 from goosed_daemon.errors import (
-    DaemonError,
     MachineNotArmed,
-    TokenExpired,
-    TokenRevoked,
     TokenUnknown,
     TokenUsed,
     TriesExhausted,
 )
 from goosed_daemon.state.protocol import State, Transaction
 from goosed_daemon.token_key import TokenKey
+from goosed_daemon.token_memory import Ended
+from goosed_daemon.token_refusals import UNKNOWN, Refused, judge
 from goosed_daemon.token_rows import COLUMNS, Token, newest
 from goosed_daemon.workflow import steps
-
-MAX_REFUSAL_EVENTS = 10  # audit events per token; further refusals are only counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,7 @@ class Tokens:
         self._ttl = ttl
         self._new_id = new_id
         self._replay_window = replay_window
+        self._ended = Ended()
 
     def offer(
         self, mac: str, now: datetime, address: str, names: Mapping[str, str] | None = None
@@ -117,8 +115,14 @@ class Tokens:
 
     def look(self, secret: str) -> Token | None:
         """The token with this secret, whatever its state; it is not used by this."""
+        if found := self.known(secret):
+            return found
         with self._state.read() as transaction:
             return self._find(transaction, secret)
+
+    def known(self, secret: str) -> Token | None:
+        """The token with this secret if it is remembered as used or ended. Blocks on nothing."""
+        return self._ended.get(token_key.digest(secret))
 
     def claim(
         self,
@@ -134,39 +138,73 @@ class Tokens:
         address that used it may have the very same file again; the token's `replays` is then not
         0. `enrol_until` lets the agent in that file enrol until then.
 
-        Raises `TokenUsed`, `TokenExpired`, `TokenRevoked` or `TokenUnknown`.
+        Raises `TokenUsed`, `TokenExpired`, `TokenRevoked` or `TokenUnknown`, which it records.
         """
-        with self._state.write() as transaction:
-            won = transaction.execute(
-                "update tokens set used = true, used_at = ?, used_by = ?, rendered = ?"
-                " where token = ? and not used and ended is null and expires_at > ?"
-                f" returning {COLUMNS}",
-                (now, address, rendered, token_key.digest(secret), now),
-            )
-            if won:
-                token = Token(*won[0])
-                if not self._is_secret_of(token, secret):
-                    raise TokenUnknown(_UNKNOWN)  # undoes the use of a row that no site key made
-                audit.record(
-                    transaction, now, "token-claimed", address,
-                    mac=token.mac, token=token.id, issued_to=token.issued_to,
-                )  # fmt: skip
-                workflow.observe(transaction, token.mac, steps.RENDERED, now, token.id)
-                if enrol_until is not None:
-                    enrolments.issue(transaction, token.id, token.mac, now, enrol_until, address)
-                return token
-            found = self._find(transaction, secret)
-            if found is not None and self._may_have_again(found, now, address, rendered):
-                return _replay(transaction, found, now, address)
-            refusal = judge(found, now) or TokenUnknown(_UNKNOWN)
-            if found is not None:
-                _refuse(transaction, found, refusal, now, address)
-        raise refusal
+        outcome = self.attempt(secret, now, address, rendered, enrol_until)
+        if isinstance(outcome, Refused):
+            self.refuse([outcome])
+            raise outcome.error
+        return outcome
+
+    def attempt(
+        self,
+        secret: str,
+        now: datetime,
+        address: str,
+        rendered: str | None = None,
+        enrol_until: datetime | None = None,
+    ) -> Token | Refused:
+        """As `claim`, but for who records refusals together: `refuse` is still to be called.
+
+        Raises `TokenUnknown`.
+        """
+        found = self.known(secret)
+        if found is None or self._may_have_again(found, now, address, rendered):
+            with self._state.write() as transaction:
+                won = transaction.execute(
+                    "update tokens set used = true, used_at = ?, used_by = ?, rendered = ?"
+                    " where token = ? and not used and ended is null and expires_at > ?"
+                    f" returning {COLUMNS}",
+                    (now, address, rendered, token_key.digest(secret), now),
+                )
+                if won:
+                    return self._won(transaction, Token(*won[0]), secret, now, address, enrol_until)
+                found = self._find(transaction, secret)
+                if found is not None and self._may_have_again(found, now, address, rendered):
+                    return _replay(transaction, found, now, address)
+        if found is None:
+            raise TokenUnknown(UNKNOWN)
+        return Refused(found, judge(found, now) or TokenUnknown(UNKNOWN), now, address)
+
+    def refuse(self, refused: Sequence[Refused]) -> None:
+        """See `token_refusals.record`."""
+        token_refusals.record(self._state, refused)
+
+    def _won(
+        self,
+        transaction: Transaction,
+        token: Token,
+        secret: str,
+        now: datetime,
+        address: str,
+        enrol_until: datetime | None,
+    ) -> Token:
+        if not self._is_secret_of(token, secret):
+            raise TokenUnknown(UNKNOWN)  # undoes the use of a row that no site key made
+        audit.record(
+            transaction, now, "token-claimed", address,
+            mac=token.mac, token=token.id, issued_to=token.issued_to,
+        )  # fmt: skip
+        workflow.observe(transaction, token.mac, steps.RENDERED, now, token.id)
+        if enrol_until is not None:
+            enrolments.issue(transaction, token.id, token.mac, now, enrol_until, address)
+        return token
 
     def replayable(self, token: Token, now: datetime, address: str) -> bool:
         """Whether a used token's file might be told to `address` again, if it is still the same."""
         return (
-            token.used_at is not None
+            bool(self._replay_window)  # whoever asked before it was used has an earlier time
+            and token.used_at is not None
             and token.rendered is not None
             and token.used_by == address
             and now < token.used_at + self._replay_window
@@ -256,7 +294,10 @@ class Tokens:
             f"select {COLUMNS} from tokens where token = ?", (token_key.digest(secret),)
         )
         token = Token(*rows[0]) if rows else None
-        return token if token is not None and self._is_secret_of(token, secret) else None
+        if token is None or not self._is_secret_of(token, secret):
+            return None
+        self._ended.keep(token)
+        return token
 
     def _is_secret_of(self, token: Token, secret: str) -> bool:
         return hmac.compare_digest(self._key.boot(token.id).encode(), secret.encode())
@@ -274,49 +315,12 @@ def _tries_left(transaction: Transaction, mac: str) -> int:
     return arming.tries_left
 
 
-_UNKNOWN = "this token was never issued here"
-
-
-def judge(token: Token | None, now: datetime) -> DaemonError | None:
-    """Why a token cannot be used at `now`; None when it can."""
-    if token is None:
-        return TokenUnknown(_UNKNOWN)
-    about = {"mac": token.mac, "token": token.id}
-    if token.used:
-        return TokenUsed(f"this token of {token.mac} was used at {_show(token.used_at)}", **about)
-    if token.ended == "expired" or (token.ended is None and token.expires_at <= now):
-        return TokenExpired(
-            f"this token of {token.mac} expired at {_show(token.expires_at)}", **about
-        )
-    if token.ended is not None:
-        return TokenRevoked(
-            f"this token of {token.mac} was ended at {_show(token.ended_at)}: {token.ended}",
-            **about,
-        )
-    return None
-
-
-def _show(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "a time unknown"
-
-
 def _replay(transaction: Transaction, token: Token, now: datetime, address: str) -> Token:
     """Tells a render again. Anyone at the address can ask for that without end, so that only the
     first few are worth an event."""
     rows = transaction.execute(
         f"update tokens set replays = replays + 1 where id = ? returning {COLUMNS}", (token.id,)
     )
-    if token.replays < MAX_REFUSAL_EVENTS:
+    if token.replays < token_refusals.MAX_EVENTS:
         audit.record(transaction, now, "token-replayed", address, mac=token.mac, token=token.id)
     return Token(*rows[0])
-
-
-def _refuse(
-    transaction: Transaction, token: Token, refusal: DaemonError, now: datetime, address: str
-) -> None:
-    transaction.execute("update tokens set refusals = refusals + 1 where id = ?", (token.id,))
-    if token.refusals < MAX_REFUSAL_EVENTS:
-        audit.record(
-            transaction, now, "token-refused", address,
-            mac=token.mac, token=token.id, reason=refusal.code,
-        )  # fmt: skip

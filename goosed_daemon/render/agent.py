@@ -6,6 +6,7 @@ Whatever renders a file for an installer puts `shell` (POSIX sh, run as root in 
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 from goosed_daemon.render import templates
@@ -48,6 +49,7 @@ def _delay(agent: AgentContext) -> int:
     return max(1, agent.interval // 10)
 
 
+@cache
 def _file(name: str) -> str:
     folder = resources.files("goosed_daemon.render") / "templates" / "agent"
     return (folder / name).read_text(encoding="utf-8").rstrip("\n")

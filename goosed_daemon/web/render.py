@@ -13,18 +13,18 @@ from goosed_daemon.errors import (
     MachineUnknown,
     RouteUnknown,
     TokenUnknown,
-    TokenUsed,
     WrongInstaller,
 )
 from goosed_daemon.infra import secrets
 from goosed_daemon.render import kickstart, preseed
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import TOKENS
+from goosed_daemon.token_refusals import UNKNOWN, Refused, judge
 from goosed_daemon.token_rows import Token
-from goosed_daemon.tokens import judge
 from goosed_daemon.web import asked
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
+from goosed_daemon.web.turns import Batches, Turns
 
 log = logging.getLogger("goosed.render")
 
@@ -39,6 +39,8 @@ class Render:
         self._deps = deps
         self._current = current
         self._secrets = secrets.Secrets.of(deps.settings)
+        self._turns = Turns()
+        self._refused: Batches[Refused] = Batches(self._record)
 
     async def render(self, request: web.Request) -> web.Response:
         """Renders first and uses the token last, so that no failure of ours costs one. HEAD
@@ -49,37 +51,43 @@ class Render:
             raise RouteUnknown(f"there is no renderer {installer!r}", hint=f"there is: {known}")
         secret = asked.needed(request, "token")
         try:
-            token = await self._usable(request, secret)
-            context = await self._context(request, installer, token)
-            text = RENDERERS[installer](context)
-            digest = token_key.digest(text)
-            if request.method == "GET":
-                await self._claim(request, secret, digest, context)
-            elif token.used and token.rendered != digest:
-                raise judge(token, self._deps.clock()) or TokenUsed("this token was used")
+            # In turn: one of those who ask with the same token gets it, and the others cost little.
+            async with self._turns.of(secret):
+                outcome = await self._outcome(request, installer, secret)
+            if isinstance(outcome, Refused):
+                if request.method == "GET":
+                    await self._refused.add(outcome)
+                raise outcome.error
         except DaemonError as refusal:
             self._deps.telemetry.count(TOKENS, "refused", refusal.code)
             raise
-        return web.Response(text=text, headers=_HEADERS)
+        return web.Response(text=outcome, headers=_HEADERS)
 
-    async def _usable(self, request: web.Request, secret: str) -> Token:
-        token = await self._deps.in_state(self._deps.tokens.look, secret)
-        now = self._deps.clock()
-        refusal = judge(token, now)
-        if token is not None and refusal is None:
-            return token
-        if token is not None and self._deps.tokens.replayable(token, now, address(request)):
-            return token
+    async def _record(self, refused: list[Refused]) -> None:
+        await self._deps.in_state(self._deps.tokens.refuse, refused)
+
+    async def _outcome(self, request: web.Request, installer: str, secret: str) -> str | Refused:
+        """The text of the file, once its token is used for it."""
+        tokens, now = self._deps.tokens, self._deps.clock()
+        token = tokens.known(secret) or await self._deps.in_state(tokens.look, secret)
         if token is None:
             # Part of the hash tells repeated guesses apart without telling what was guessed.
             guess = token_key.digest(secret)[:8]
             log.warning("unknown token", extra={"fields": {"guess": guess}})
             self._deps.strangers.refused(now, TokenUnknown.code, "", address(request))
-        elif request.method == "GET":
-            await self._claim(
-                request, secret, None, None
-            )  # is refused, and recorded with the token
-        raise refusal or TokenUnknown("this token was never issued here")
+            raise TokenUnknown(UNKNOWN)
+        refusal = judge(token, now)
+        if refusal is not None and not tokens.replayable(token, now, address(request)):
+            return Refused(token, refusal, now, address(request))
+        context = await self._context(request, installer, token)
+        text = RENDERERS[installer](context)
+        digest = token_key.digest(text)
+        if request.method == "GET":
+            refused = await self._claim(request, secret, digest, context)
+            return refused if refused is not None else text
+        if refusal is not None and token.rendered != digest:
+            raise refusal
+        return text
 
     async def _context(self, request: web.Request, installer: str, token: Token) -> BootContext:
         infra = await self._current.infra()
@@ -95,23 +103,26 @@ class Render:
         base = asked.base_url(request, self._deps.settings.public_url or infra.site.url)
         deps = self._deps
         secret = deps.agents.enrolment(token.id)
-        agent = await deps.in_store(boot.agent_context, deps.settings, base, secret)
+        agent = boot.agent_context(deps.settings, base, secret)
         context = boot.context(
             infra, deps.catalog, machine, base, callback=deps.tokens.callback(token), agent=agent
         )
         return await deps.in_store(secrets.resolved, context, self._secrets)
 
     async def _claim(
-        self, request: web.Request, secret: str, digest: str | None, context: BootContext | None
-    ) -> None:
+        self, request: web.Request, secret: str, digest: str, context: BootContext
+    ) -> Refused | None:
         """Uses the token for the file with this digest. `context` is what it was made of."""
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError("the client went away before its token was used")
         deps = self._deps
         now = deps.clock()
-        has_agent = context is not None and context.agent is not None
-        until = now + deps.settings.enrol_ttl if has_agent else None
-        token = await deps.in_state(deps.tokens.claim, secret, now, address(request), digest, until)
+        until = now + deps.settings.enrol_ttl if context.agent is not None else None
+        token = await deps.in_state(
+            deps.tokens.attempt, secret, now, address(request), digest, until
+        )
+        if isinstance(token, Refused):
+            return token
         deps.telemetry.count(TOKENS, "replayed" if token.replays else "claimed", "")
         fields = {"mac": token.mac, "token": token.id, "address": address(request)}
         # A token issued by hand was told to an operator: no address that this could differ from.
@@ -120,6 +131,7 @@ class Render:
             log.warning("rendered for another address than was told", extra={"fields": fields})
         else:
             log.info("rendered again" if token.replays else "rendered", extra={"fields": fields})
+        return None
 
 
 def _is_address(text: str) -> bool:

@@ -22,7 +22,8 @@ from goosed_daemon.errors import (
 )
 from goosed_daemon.state import State
 from goosed_daemon.token_key import TokenKey
-from goosed_daemon.tokens import MAX_REFUSAL_EVENTS, Tokens
+from goosed_daemon.token_refusals import MAX_EVENTS
+from goosed_daemon.tokens import Tokens
 from tests.daemon.state_backends import KEY, MAC, NOW, OTHER, TTL
 
 HERE = "192.0.2.7"
@@ -77,11 +78,11 @@ def test_a_token_is_used_once(tokens: Tokens, state: State) -> None:
 def test_replaying_a_used_token_does_not_fill_the_log(tokens: Tokens, state: State) -> None:
     secret = tokens.issue(MAC, NOW, TTL, "operator").secret
     tokens.claim(secret, NOW, HERE)
-    for _ in range(MAX_REFUSAL_EVENTS + 5):
+    for _ in range(MAX_EVENTS + 5):
         with pytest.raises(TokenUsed):
             tokens.claim(secret, NOW, "203.0.113.9")
-    assert kinds(state).count("token-refused") == MAX_REFUSAL_EVENTS
-    assert tokens.tokens()[0].refusals == MAX_REFUSAL_EVENTS + 5
+    assert kinds(state).count("token-refused") == MAX_EVENTS
+    assert tokens.tokens()[0].refusals == MAX_EVENTS + 5
 
 
 @pytest.mark.usefixtures("armed")
