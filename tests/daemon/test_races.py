@@ -137,12 +137,52 @@ print(len(migrate(BACKENDS[sys.argv[1]](Path(sys.argv[2])), NOW, known)), flush=
 
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_daemons_that_start_at_once_migrate_once(tmp_path: Path, backend: str) -> None:
+    BACKENDS[backend](tmp_path).close()  # so that all find the one server
     started = [python("-c", MIGRATE, backend, str(tmp_path)) for _ in range(5)]
     done = [process.communicate()[0].split() for process in started]
     assert sum(int(line[1]) for line in done) == 8
     with closing(BACKENDS[backend](tmp_path)) as state, state.read() as transaction:
         for number in range(1, 9):
             assert transaction.execute(f"select count(*) from t{number}") == [(400,)]
+
+
+DAEMON = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from goosed_daemon.state.migrate import migrate
+from tests.daemon.state_backends import BACKENDS
+state = BACKENDS[sys.argv[1]](Path(sys.argv[2]))
+print("go", flush=True)
+sys.stdin.readline()
+print(len(migrate(state, datetime.now(UTC))), flush=True)
+"""
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_ten_daemons_start_at_once_and_one_is_killed_in_the_middle(
+    tmp_path: Path, backend: str
+) -> None:
+    """Over the migrations there are: the state is whole, whoever did which part of it."""
+    BACKENDS[backend](tmp_path).close()  # so that all find the one server
+    started = [python("-c", DAEMON, backend, str(tmp_path)) for _ in range(10)]
+    for process in started:
+        assert process.stdout is not None and process.stdout.readline() == "go\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    killed, *others = started
+    time.sleep(0.02)
+    killed.kill()
+    done = [int(process.communicate()[0]) for process in others]
+    killed.communicate()
+    assert [process.returncode for process in others] == [0] * 9
+    with closing(BACKENDS[backend](tmp_path)) as state:
+        known = migrations(state.dialect)
+        assert sum(done) <= len(known)
+        assert all(step.applied_at is not None for step in status(state))
+        assert migrate(state, NOW) == []
 
 
 TABLES = {
