@@ -88,11 +88,12 @@ def seal(state: State, now: datetime) -> int:
 def _seal_batch(transaction: Transaction, now: datetime) -> int:
     # An id is taken when an event is written and seen when it commits, so a lower one may appear
     # after a higher was sealed; but not one that is older than all that can be under way.
+    ((newest,),) = transaction.execute("select coalesce(max(event), 0) from sealed")
+    since = newest - UNDER_WAY
     rows = transaction.execute(
-        f"select {_EVENT} from events"
-        " where id > (select coalesce(max(event), 0) from sealed) - ? and not exists"
-        " (select 1 from sealed where sealed.event = events.id) order by id limit ?",
-        (UNDER_WAY, BATCH),
+        f"select {_EVENT} from events where id > ? and not exists (select 1 from sealed"
+        " where sealed.event = events.id and sealed.event > ?) order by id limit ?",
+        (since, since, BATCH),
     )
     if not rows:
         return 0

@@ -70,7 +70,7 @@ class Orchestrator:
         is in nobody's way."""
         with self._state.read() as transaction:
             return bool(
-                transaction.execute("select 1 from observations limit 1")
+                transaction.execute("select 1 from observations order by id limit 1")
                 or transaction.execute(
                     "select 1 from workflows where deadline is not null and deadline <= ?"
                     " and current limit 1",
