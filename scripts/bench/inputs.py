@@ -35,6 +35,11 @@ def random_file(path: Path, size: int) -> None:
         file.writelines(os.urandom(1 << 20) for _ in range(size >> 20))
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def copy_and_sync(source: Path, target: Path) -> list[str]:
     """`cp -a` and a sync of what it wrote."""
     return ["sh", "-c", 'cp -a "$1" "$2" && sync -f "$2"', "sh", str(source), str(target)]

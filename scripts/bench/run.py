@@ -19,9 +19,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from inputs import GIB, GOOSECTL, copy_and_sync, make_input, random_file
+import limits as at_best
+from inputs import GIB, GOOSECTL, copy_and_sync, make_input, random_file, size_of
+from limits import probe
 from measure import HEADER, Side, compare, row
-from sealed import against_age, against_restic
+from peers import against_hauler, against_restic, against_zarf
+from sealed import against_age
 
 
 class Bench:
@@ -29,6 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path, rounds: int) -> None:
         self.folder, self.rounds = folder, rounds
+        self.limits: list[str] = []  # rows of the second table
         self.env = dict(os.environ, GOOSE_HOME=str(folder / "site"))
         os.environ["GOOSE_HOME"] = self.env["GOOSE_HOME"]
 
@@ -56,28 +60,52 @@ class Bench:
             shutil.rmtree(path, ignore_errors=True)
         os.sync()
 
+    def recipient(self) -> tuple[Path, Path]:
+        """The public and the secret key of a site, made once."""
+        public, secret = self.folder / "site.agepub", self.folder / "site.agekey"
+        if not public.exists():
+            self.goosectl("key", "new-recipient", "site", "--out", str(self.folder))
+        return public, secret
+
     def build_and_import(self) -> Iterator[str]:
-        """A real tree of more than 2 GB against `cp -a` and sync of the same bytes."""
+        """A real tree of more than 2 GB against what copies the same bytes and hashes nothing."""
         data, copy, out = self.folder / "in", self.folder / "copy", self.folder / "out"
-        store = self.folder / "site" / "store"
+        store, file = self.folder / "site" / "store", self.folder / "peer.tar"
         make_input(data)
+        size = size_of(data)
         recipe = self.prepare("tree", "  - tree: ./in\n    as: data\n")
         build = [*GOOSECTL, "bundle", "build", str(recipe), "--quiet"]
         build += ["--key", str(self.folder / "release"), "--out", str(out)]
-        ours = Side("goosectl bundle build", build, lambda: self.fresh(out))
-        peer = Side("cp -a, sync", copy_and_sync(data, copy), lambda: self.fresh(copy))
-        compare(ours, peer, self.rounds, self.folder)
-        yield row("build, open, one volume", ours, peer, "1.15")
         load = [*GOOSECTL, "bundle", "import", str(out), "--quiet"]
-        ours = Side("goosectl bundle import", load, lambda: self.fresh(store))
-        peer = Side("cp -a, sync", copy_and_sync(data, copy), lambda: self.fresh(copy))
-        compare(ours, peer, self.rounds, self.folder)
-        yield row("import, open, one volume", ours, peer, "1.15")
+        pack = ["sh", "-c", 'tar -C "$1" -cf "$2" . && sync -f "$2"', "sh", str(data), str(file)]
+        give = 'mkdir "$2" && tar -C "$2" -xf "$1" && sync -f "$2"'
+        unpack = ["sh", "-c", give, "sh", str(file), str(copy)]
+        copying = Side("cp -a, sync", copy_and_sync(data, copy), lambda: self.fresh(copy))
+        packing = Side("tar, sync", pack, lambda: self.fresh(file))
+        for peer, goal in ((copying, "1.15"), (packing, "told")):
+            ours = Side("goosectl bundle build", build, lambda: self.fresh(out))
+            compare(ours, peer, self.rounds, self.folder)
+            yield row("build, open, one volume", ours, peer, goal)
+        limits = probe(self.folder)
+        self.limits.append(limits.row("build, open, one volume", ours, size, 2 * size, 0))
+        copying = Side("cp -a, sync", copy_and_sync(data, copy), lambda: self.fresh(copy))
+        unpacking = Side("tar -x, sync", unpack, lambda: self.fresh(copy))
+        for peer, goal in ((copying, "1.15"), (unpacking, "told")):
+            ours = Side("goosectl bundle import", load, lambda: self.fresh(store))
+            compare(ours, peer, self.rounds, self.folder)
+            yield row("import, open, one volume", ours, peer, goal)
+        self.limits.append(limits.row("import, open, one volume", ours, size, size, 0))
         again = Side("import again", load)
         first = Side("the first import", load, lambda: self.fresh(store))
         compare(again, first, 1, self.folder)
         yield row("import of what is there", again, first, "small")
-        self.fresh(copy, out, store)
+        verify = Side("bundle verify", [*GOOSECTL, "bundle", "verify", str(out), "--quiet"])
+        (volume,) = out.glob("*.goose.tar")
+        summing = Side("sha256sum", ["sha256sum", str(volume)])
+        compare(verify, summing, self.rounds, self.folder)
+        yield row("verify, open, one volume", verify, summing, "told")
+        self.limits.append(limits.row("verify, open, one volume", verify, 0, 2 * size, 0))
+        self.fresh(copy, out, store, file)
 
     def small(self) -> Iterator[str]:
         """200,000 small files, where names cost more than bytes."""
@@ -190,6 +218,8 @@ PARTS = {
     "build": Bench.build_and_import,
     "sealed": against_age,
     "restic": against_restic,
+    "zarf": against_zarf,
+    "hauler": against_hauler,
     "small": Bench.small,
     "download": Bench.download,
 }
@@ -202,6 +232,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to work; needs 8 GB")
     parser.add_argument("--only", action="append", choices=list(PARTS))
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once
     with tempfile.TemporaryDirectory(prefix="goose-bench-", dir=options.folder) as folder:
         bench = Bench(Path(folder), options.rounds)
         print(HEADER, flush=True)
@@ -209,6 +240,8 @@ def main() -> None:
             if not options.only or name in options.only:
                 for line in part(bench):
                     print(line, flush=True)
+        if bench.limits:
+            print(at_best.HEADER, *bench.limits, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,85 +1,79 @@
-"""Sealed bundles beside what encrypts too: tar and age, and restic."""
+"""Sealed bundles beside tar with the age program, and beside tar with pyrage."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from inputs import GOOSECTL, make_input
+from inputs import GOOSECTL, make_input, size_of
+from limits import probe
 from measure import Side, compare, row
 
 if TYPE_CHECKING:
     from run import Bench
 
+_PYRAGE = [
+    sys.executable,
+    "-c",
+    """
+import sys, pyrage
+mode, key, source, target = sys.argv[1:]
+words = [line for line in open(key).read().split() if line.lower().startswith("age")]
+if mode == "seal":
+    who = [pyrage.x25519.Recipient.from_str(words[-1])]
+    pyrage.encrypt_io(sys.stdin.buffer, open(target, "wb"), who)
+else:
+    who = [pyrage.x25519.Identity.from_str(words[-1])]
+    pyrage.decrypt_io(open(source, "rb"), sys.stdout.buffer, who)
+""",
+]
+
 
 def against_age(bench: Bench) -> Iterator[str]:
-    """The same tree, encrypted on its way, against tar and the age program."""
+    """The same tree, encrypted on its way, in one volume and in two."""
     age = shutil.which("age")
     if not age:
         print("sealed: needs age; `sudo make parts` installs it")
         return
     data, out, plain = bench.folder / "in", bench.folder / "sealed", bench.folder / "plain"
-    store, peer_file = bench.folder / "site" / "store", bench.folder / "peer.tar.age"
+    store, file = bench.folder / "site" / "store", bench.folder / "peer.tar.age"
     if not data.exists():
         make_input(data)
-    bench.goosectl("key", "new-recipient", "site", "--out", str(bench.folder))
-    public, secret = bench.folder / "site.agepub", bench.folder / "site.agekey"
-    pack = 'tar -C "$1" -cf - . | "$2" -R "$3" -o "$4" && sync -f "$4"'
-    unpack = 'mkdir "$4" && "$2" -d -i "$3" "$1" | tar -C "$4" -xf - && sync -f "$4"'
-    theirs = ["sh", "-c", pack, "sh", str(data), age, str(public), str(peer_file)]
-    for title, size in (("one volume", []), ("two volumes", ["--volume-size", "1250M"])):
-        recipe = bench.prepare("tree", "  - tree: ./in\n    as: data\n")
-        build = [*GOOSECTL, "bundle", "build", str(recipe), "--quiet", *size]
-        build += ["--key", str(bench.folder / "release"), "--out", str(out)]
-        ours = Side("bundle build --to", [*build, "--to", str(public)], lambda: bench.fresh(out))
-        peer = Side("tar, age, sync", theirs, lambda: bench.fresh(peer_file))
-        compare(ours, peer, bench.rounds, bench.folder)
-        yield row(f"build, sealed, {title}", ours, peer, "1")
-        load = [*GOOSECTL, "bundle", "import", str(out), "--quiet", "--identity", str(secret)]
-        back = ["sh", "-c", unpack, "sh", str(peer_file), age, str(secret), str(plain)]
-        ours = Side("bundle import --identity", load, lambda: bench.fresh(store))
-        peer = Side("age -d, tar, sync", back, lambda: bench.fresh(plain))
-        compare(ours, peer, bench.rounds, bench.folder)
-        yield row(f"import, sealed, {title}", ours, peer, "1")
-    bench.fresh(data, out, plain, store)
-
-
-def against_restic(bench: Bench) -> Iterator[str]:
-    """The same tree into and out of a repository of restic, which encrypts too."""
-    program = os.environ.get("GOOSE_BENCH_RESTIC") or shutil.which("restic")
-    if not program:
-        print("restic: neither on PATH nor named by GOOSE_BENCH_RESTIC")
-        return
-    data, out, plain = bench.folder / "in", bench.folder / "sealed", bench.folder / "plain"
-    store, repo = bench.folder / "site" / "store", bench.folder / "restic"
-    public, secret = bench.folder / "site.agepub", bench.folder / "site.agekey"
-    if not data.exists():
-        make_input(data)
+    size = size_of(data)
+    public, secret = bench.recipient()
     recipe = bench.prepare("tree", "  - tree: ./in\n    as: data\n")
-    if not public.exists():
-        bench.goosectl("key", "new-recipient", "site", "--out", str(bench.folder))
-    os.environ.update({"RESTIC_PASSWORD": "bench", "RESTIC_REPOSITORY": str(repo)})
-
-    def empty() -> None:
-        bench.fresh(repo)
-        subprocess.run([program, "init", "-q"], check=True)
-
-    build = [*GOOSECTL, "bundle", "build", str(recipe), "--quiet", "--to", str(public)]
-    build += ["--key", str(bench.folder / "release"), "--out", str(out)]
-    take = 'cd "$1" && "$2" -q --no-cache backup . && sync -f "$3"'
-    theirs = ["sh", "-c", take, "sh", str(data), program, str(repo)]
-    ours = Side("bundle build --to", build, lambda: bench.fresh(out))
-    peer = Side("restic backup, sync", theirs, empty)
-    compare(ours, peer, bench.rounds, bench.folder)
-    yield row("build, sealed, one volume", ours, peer, "1")
-    give = '"$1" -q --no-cache restore latest -t "$2" && sync -f "$2"'
-    load = [*GOOSECTL, "bundle", "import", str(out), "--quiet", "--identity", str(secret)]
-    ours = Side("bundle import --identity", load, lambda: bench.fresh(store))
-    back = ["sh", "-c", give, "sh", program, str(plain)]
-    peer = Side("restic restore, sync", back, lambda: bench.fresh(plain))
-    compare(ours, peer, bench.rounds, bench.folder)
-    yield row("import, sealed, one volume", ours, peer, "1")
-    bench.fresh(data, out, plain, store, repo)
+    to_age = [age, "-R", str(public), "-o", str(file)]
+    to_pyrage = [*_PYRAGE, "seal", str(public), "-", str(file)]
+    of_age = [age, "-d", "-i", str(secret), str(file)]
+    of_pyrage = [*_PYRAGE, "open", str(secret), str(file), "-"]
+    pack = 'data=$1 file=$2; shift 2; tar -C "$data" -cf - . | "$@" && sync -f "$file"'
+    unpack = 'plain=$1; shift; mkdir "$plain" && "$@" | tar -C "$plain" -xf - && sync -f "$plain"'
+    for title, cut in (("one volume", []), ("two volumes", ["--volume-size", "1250M"])):
+        build = [*GOOSECTL, "bundle", "build", str(recipe), "--quiet", *cut]
+        build += ["--key", str(bench.folder / "release"), "--out", str(out), "--to", str(public)]
+        load = [*GOOSECTL, "bundle", "import", str(out), "--quiet", "--identity", str(secret)]
+        for name, seal, unseal in (("age", to_age, of_age), ("pyrage", to_pyrage, of_pyrage)):
+            ours = Side("bundle build --to", build, lambda: bench.fresh(out))
+            theirs = ["sh", "-c", pack, "sh", str(data), str(file), *seal]
+            peer = Side(f"tar, {name}, sync", theirs, lambda: bench.fresh(file))
+            compare(ours, peer, bench.rounds, bench.folder)
+            yield row(f"build, sealed, {title}", ours, peer, "1")
+            if name == "age":
+                limits = probe(bench.folder)
+                bench.limits.append(
+                    limits.row(f"build, sealed, {title}", ours, size, 2 * size, size)
+                )
+            ours = Side("bundle import --identity", load, lambda: bench.fresh(store))
+            theirs = ["sh", "-c", unpack, "sh", str(plain), *unseal]
+            peer = Side(f"{name} -d, tar, sync", theirs, lambda: bench.fresh(plain))
+            compare(ours, peer, bench.rounds, bench.folder)
+            yield row(f"import, sealed, {title}", ours, peer, "1")
+            if name == "age":
+                bench.limits.append(limits.row(f"import, sealed, {title}", ours, size, size, size))
+        again = Side("import again", load)
+        first = Side("the first import", load, lambda: bench.fresh(store))
+        compare(again, first, 1, bench.folder)
+        yield row(f"import of what is there, sealed, {title}", again, first, "small")
+    bench.fresh(data, out, plain, store, file)
