@@ -69,6 +69,7 @@ def _check(value: object) -> None:
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise NotCanonical(f"the key {key!r} is not ASCII text")
-            _check(item)
+            if type(item) is not str:  # most are, in documents of 200,000 files
+                _check(item)
     else:
         raise NotCanonical(f"a {type(value).__name__} has no canonical form")

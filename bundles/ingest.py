@@ -9,7 +9,7 @@ good of a damaged volume stays, so that a repair bundle of the rest completes it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from io import BufferedReader
@@ -152,7 +152,7 @@ def import_volumes(
         except MissingBase:
             _tell(ask, ingest, head)
             raise
-        waiting = _waiting(ingest, stored)
+        waiting = _waiting(ingest, stored, range(1, len(stored) + 1))
         new = [
             (volume, stored[volume.head.volume - 1])
             for volume in volumes
@@ -173,7 +173,8 @@ def import_volumes(
             written += contents.stored
         progress.finish()
         overruled = head.overruled
-        missing = _waiting(ingest, stored)
+        # Nothing was taken away meanwhile: the store is locked.
+        missing = _waiting(ingest, stored, waiting)
         if missing or faults:
             ingest.checkpoint()
             _tell(ask, ingest, head)
@@ -227,12 +228,14 @@ def _store_documents(ingest: Ingest, head: TrustedHead) -> int:
     return written
 
 
-def _waiting(ingest: Ingest, stored: Sequence[Sequence[Content]]) -> tuple[int, ...]:
-    """The numbers of the volumes that store a layer which is not here."""
+def _waiting(
+    ingest: Ingest, stored: Sequence[Sequence[Content]], among: Iterable[int]
+) -> tuple[int, ...]:
+    """The numbers of the volumes `among` these that store a layer which is not here."""
     return tuple(
         number
-        for number, share in enumerate(stored, 1)
-        if not all(ingest.has(content.digest, content.layer.size) for content in share)
+        for number in among
+        if not all(ingest.has(c.digest, c.layer.size) for c in stored[number - 1])
     )
 
 

@@ -56,6 +56,8 @@ _REF = re.compile(
 )
 _PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode  # a text as JSON
+
 
 def holds_one_file(artifact_type: str) -> bool:
     """Whether an artifact's title is the path of its one file, not of a folder."""
@@ -79,15 +81,16 @@ class Layer:
 
     def encode(self, digest: str, file_digest: str) -> str:
         """The descriptor's JSON text; its length depends on neither digest."""
-        annotations = {TITLE: self.title}
-        if self.mode != DEFAULT_MODE:
-            annotations[MODE] = f"{self.mode:04o}"
+        # Written out by hand, keys in order: a bundle has as many of these as files.
+        notes = f'"{TITLE}":{_quoted(self.title)}'
         if self.parts > 1:
-            annotations[PART] = f"{self.part}/{self.parts}"
-            annotations[FILE_DIGEST] = file_digest
-        notes = json.dumps(annotations, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+            notes = f'"{PART}":"{self.part}/{self.parts}",{notes}'
+        if self.mode != DEFAULT_MODE:
+            notes = f'"{MODE}":"{self.mode:04o}",{notes}'
+        if self.parts > 1:
+            notes = f'"{FILE_DIGEST}":"{file_digest}",{notes}'
         return (
-            f'{{"annotations":{notes},"digest":"{digest}",'
+            f'{{"annotations":{{{notes}}},"digest":"{digest}",'
             f'"mediaType":"{LAYER_TYPE}","size":{self.size}}}'
         )
 

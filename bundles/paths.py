@@ -39,7 +39,10 @@ def check_path(path: str, where: str) -> str:
     if not path or "" in parts or "." in parts or _CONTROL.search(path):
         raise BadLayout(f"{where}: {path!r} is not a plain relative path")
     try:
-        long = len(path.encode()) > MAX_PATH or any(len(p.encode()) > MAX_NAME for p in parts)
+        size = len(path.encode())
+        long = size > MAX_PATH or (
+            size > MAX_NAME and any(len(part.encode()) > MAX_NAME for part in parts)
+        )
     except UnicodeEncodeError as error:
         raise BadLayout(f"{where}: the path {path!r} is not valid UTF-8") from error
     if long:
