@@ -13,6 +13,7 @@ from datetime import datetime
 
 from bundles.errors import GooseError
 from goosed_daemon.home import Home
+from goosed_daemon.setting_forms import Address
 from goosed_daemon.settings import Settings
 
 LITTLE_SPACE = 5 * 1024**3  # bytes: less than a small operating system's tree
@@ -54,6 +55,7 @@ def examine(now: datetime) -> Iterator[Finding]:
         ("state", _state),
         ("profiles", _profiles),
         ("content", _content),
+        ("certificate", _certificate),
         ("port", _port),
     )
     for name, check in checks:
@@ -183,8 +185,38 @@ def _content(settings: Settings, now: datetime) -> Finding:
     return Finding("content", GOOD, "what the profiles install from is in the store")
 
 
+def _certificate(settings: Settings, now: datetime) -> Finding:
+    if settings.lab:
+        text = "a lab: everything is served over plain HTTP, for who can listen to read"
+        return Finding("certificate", GOOD, text)
+    from goosed_daemon.tls import SOON, ServerTls
+
+    client_ca = settings.tls_client_ca if settings.agent_certificates else None
+    served = ServerTls(settings.tls_certificate, settings.tls_key, client_ca)
+    if (refusal := served.refusal(now)) is not None:
+        return _wrong("certificate", refusal)
+    until = f"{served.not_after:%Y-%m-%d}"
+    if served.not_after - now < SOON:
+        hint = "`goosectl pki issue goosed --renew` with its names makes the next one"
+        return Finding("certificate", REMARK, f"it ends soon, at {until}", hint)
+    if settings.authority() is None:
+        hint = "set `tls_ca` to what vouches for it, unless installers trust it as they are"
+        text = f"there are no authorities in {settings.tls_ca} to bring to installers"
+        return Finding("certificate", REMARK, text, hint)
+    return Finding("certificate", GOOD, f"it can be served with until {until}")
+
+
 def _port(settings: Settings, now: datetime) -> Finding:
-    host, port = settings.listen.host, settings.listen.port
+    found = [_free(settings, settings.listen, tls=not settings.lab)]
+    if settings.boot_listen is not None:
+        found.append(_free(settings, settings.boot_listen, tls=False))
+    wrong = [finding for finding in found if finding.state != GOOD]
+    text = "; ".join(finding.text for finding in found)
+    return wrong[0] if wrong else Finding("port", GOOD, text)
+
+
+def _free(settings: Settings, address: Address, *, tls: bool) -> Finding:
+    host, port = address.host, address.port
     if port == 0:
         return Finding("port", GOOD, "the system chooses a free port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -193,20 +225,27 @@ def _port(settings: Settings, now: datetime) -> Finding:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind((host, port))
     except OSError as error:
-        if _answers(settings):
-            return Finding("port", GOOD, f"a daemon answers on {settings.listen}")
+        if _answers(settings, address, tls=tls):
+            return Finding("port", GOOD, f"a daemon answers on {address}")
         ss = "`ss -ltnp` shows who has it" if shutil.which("ss") else "see who has it"
-        text = f"{settings.listen} cannot be had: {error.strerror or error}"
-        return Finding("port", WRONG, text, f"{ss}; or set `listen` to another")
-    return Finding("port", GOOD, f"{settings.listen} is free for the daemon")
+        text = f"{address} cannot be had: {error.strerror or error}"
+        name = "listen" if address == settings.listen else "boot_listen"
+        return Finding("port", WRONG, text, f"{ss}; or set `{name}` to another")
+    return Finding("port", GOOD, f"{address} is free for the daemon")
 
 
-def _answers(settings: Settings) -> bool:
+def _answers(settings: Settings, address: Address, *, tls: bool) -> bool:
     """Whether what listens there is a daemon of ours."""
-    from http.client import HTTPConnection, HTTPException
+    import ssl
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-    host = "127.0.0.1" if settings.listen.host in ("0.0.0.0", "::") else settings.listen.host  # noqa: S104
-    connection = HTTPConnection(host, settings.listen.port, timeout=3)
+    host = "127.0.0.1" if address.host in ("0.0.0.0", "::") else address.host  # noqa: S104
+    connection = HTTPConnection(host, address.port, timeout=3)
+    if tls:
+        # It is to be this site's daemon; whether under this name is not what is asked.
+        context = ssl.create_default_context(cadata=settings.authority())
+        context.check_hostname = False
+        connection = HTTPSConnection(host, address.port, timeout=3, context=context)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status == 200

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from bundles.catalog import Catalog
 from bundles.document import InvalidDocument
 from goosed_daemon.errors import ArtifactMissing, MachineUnknown, ProfileInvalid
@@ -12,6 +10,7 @@ from goosed_daemon.infra.match import NoMatch, match
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.render.context import AgentContext, BootContext
 from goosed_daemon.settings import Settings
+from goosed_daemon.tls import AuthorityFile
 from goosed_daemon.tokens import Offer
 
 
@@ -30,13 +29,18 @@ def invalid_profiles(error: InvalidDocument) -> ProfileInvalid:
     return ProfileInvalid(f"the infra profiles have errors: {first}{more}")
 
 
+def boot_files(profile: OSProfile) -> tuple[str, ...]:
+    """The paths in the profile's bundle that firmware fetches."""
+    return (profile.kernel, *profile.initrd)
+
+
 def check_content(catalog: Catalog, profile: OSProfile) -> None:
     """Raises `ArtifactMissing` when the store lacks what an install with `profile` would fetch:
     a token is better not spent on it."""
     bundle = profile.bundle
     if catalog.ref(bundle, None) is None:
         raise _missing_bundle(profile)
-    for path in (profile.kernel, *profile.initrd):
+    for path in boot_files(profile):
         if catalog.find(bundle, None, path) is None:
             raise _missing(profile, path)
     folder = profile.repo.rstrip("/") + "/"
@@ -62,10 +66,14 @@ def context(
     callback: str | None = None,
     agent: AgentContext | None = None,
     asked: str | None = None,
+    *,
+    boot_url: str | None = None,
+    ca: str | None = None,
 ) -> BootContext:
     """What the renderers take, for one machine, with the bundle that is current now. `callback` is
     the secret with which the install reports its progress, `agent` is for the agent of the
-    installed system, `asked` the MAC of the card that boots.
+    installed system, `asked` the MAC of the card that boots, `boot_url` the boot listener's where
+    that is another, `ca` the authorities (PEM) that the installer is to trust.
 
     Raises `ArtifactMissing`.
     """
@@ -85,16 +93,16 @@ def context(
         callback=callback and f"{base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
         agent=agent if profile.agent else None,
         asked=asked,
+        boot_url=boot_url if boot_url != base_url else None,
+        ca=ca,
     )
 
 
 def agent_context(settings: Settings, base_url: str, enrolment: str) -> AgentContext:
     """What the agent of the installed system is given: its secret, how often it is to be heard of,
-    and the certificate of the site's own authority where `base_url` needs one that it has."""
-    authority = None
-    if base_url.startswith("https:"):
-        with suppress(FileNotFoundError):
-            authority = (settings.home.pki / "ca.crt").read_text(encoding="ascii")
+    and the authorities to trust where `base_url` needs some and the site has its own."""
+    https = base_url.startswith("https:")
+    authority = AuthorityFile(settings.tls_ca).pem() if https else None
     interval = int(settings.agent_interval.total_seconds())
     return AgentContext(enrolment, interval, authority)
 

@@ -37,6 +37,49 @@ class CannotListen(DaemonError):
     default_hint = "choose another with --listen, or stop what listens there (`ss -ltnp`)"
 
 
+class TlsUnusable(DaemonError):
+    """There is no certificate to serve with, or none that can be used."""
+
+    code = "tls-unusable"
+    default_hint = (
+        "`goosectl pki init --permit NETWORK` makes an authority, `goosectl pki issue goosed --ip"
+        " ADDRESS` a certificate of it; a lab goes without by `lab: true` (GOOSED_LAB=true)"
+    )
+    status = 503
+
+
+class CertificateEnded(DaemonError):
+    """The certificate that the daemon serves with is not valid now."""
+
+    code = "certificate-ended"
+    default_hint = "look at the clock, or renew it: `goosectl pki issue goosed --renew`"
+    status = 503
+
+
+class BootListenerOnly(DaemonError):
+    """The boot listener does not give this out: it is to be asked for over HTTPS."""
+
+    code = "not-on-boot-listener"
+    default_hint = "ask over HTTPS; see docs/tls.md"
+    status = 404
+
+
+class InsecureUrl(DaemonError):
+    """Machines are told to fetch rendered files where HTTPS is not spoken."""
+
+    code = "insecure-url"
+    default_hint = "make `url` of the Site an https address, or set `lab`"
+    status = 503
+
+
+class CertificateNeeded(DaemonError):
+    """An agent must prove itself by a certificate for its machine, and did not."""
+
+    code = "certificate-needed"
+    default_hint = "`goosectl pki issue MACHINE --client` makes one; or unset `agent_certificates`"
+    status = 403
+
+
 class StateError(DaemonError):
     """The state database failed."""
 

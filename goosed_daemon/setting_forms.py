@@ -9,9 +9,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from goosed_daemon import duration
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,16 @@ def listen_address(text: str) -> Address:
         return Address(host, _number(port, 0, 65535))
     except ValueError as error:
         raise ValueError(f"{_short(text)} has no port between 0 and 65535") from error
+
+
+def or_none(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """What `parse` takes, or ``none``."""
+    return lambda text: None if text.strip() == "none" else parse(text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words with blanks between them."""
+    return tuple(text.split())
 
 
 def dsn(text: str) -> str:

@@ -26,12 +26,84 @@ enrol_ttl = forms.span("1m", "30d")
 
 TABLE = (
     Setting(
+        "lab",
+        "GOOSED_LAB",
+        forms.yes_or_no,
+        "false",
+        "Whether to serve everything on `listen` over plain HTTP, for a lab on a network that"
+        " nobody else can reach: rendered files hold secrets.",
+    ),
+    Setting(
         "listen",
         "GOOSED_LISTEN",
         forms.listen_address,
+        None,
+        "Address and port to serve on, over TLS ([how](tls.md)). Port 0 lets the system choose;"
+        " the ready line and `ready_file` tell which it was. Not set: `127.0.0.1:8443`, or in a"
+        " lab `127.0.0.1:8080`.",
+    ),
+    Setting(
+        "boot_listen",
+        "GOOSED_BOOT_LISTEN",
+        forms.or_none(forms.listen_address),
         "127.0.0.1:8080",
-        "Address and port to serve on. Port 0 lets the system choose; the ready line and"
-        " `ready_file` tell which it was.",
+        "Address and port of the boot listener: plain HTTP, for firmware that speaks no TLS, with"
+        " boot scripts, kernels and ramdisks and nothing else. `none` for no such listener; a lab"
+        " has none.",
+    ),
+    Setting(
+        "boot_url",
+        "GOOSED_BOOT_URL",
+        forms.base_url,
+        None,
+        "Where machines reach the boot listener, for the addresses of kernels and ramdisks. Not"
+        " set: the host that the request itself named, with the listener's port.",
+    ),
+    Setting(
+        "boot_files",
+        "GOOSED_BOOT_FILES",
+        forms.words,
+        None,
+        "Further content that the boot listener gives out, beside the kernels and ramdisks that"
+        " profiles name: patterns such as `site-base/ipxe/*.efi`, with blanks between them.",
+    ),
+    Setting(
+        "tls_certificate",
+        "GOOSED_TLS_CERTIFICATE",
+        Path,
+        None,
+        "The certificate to serve with, PEM, with those between it and the authority below it."
+        " Read again when it changes and on SIGHUP. Not set: `pki/issued/goosed.crt` in the home.",
+    ),
+    Setting(
+        "tls_key",
+        "GOOSED_TLS_KEY",
+        Path,
+        None,
+        "Its private key, PEM. Not set: the certificate's name with the ending `.key`.",
+    ),
+    Setting(
+        "tls_ca",
+        "GOOSED_TLS_CA",
+        Path,
+        None,
+        "The authorities, PEM, that installers and agents are to trust, brought to them by a second"
+        " ramdisk. Not set: `pki/ca.crt` in the home.",
+    ),
+    Setting(
+        "agent_certificates",
+        "GOOSED_AGENT_CERTIFICATES",
+        forms.yes_or_no,
+        "false",
+        "Whether agents must prove themselves by a certificate for their machine, beside their"
+        " token (`goosectl pki issue MACHINE --client`).",
+    ),
+    Setting(
+        "tls_client_ca",
+        "GOOSED_TLS_CLIENT_CA",
+        Path,
+        None,
+        "The authorities, PEM, whose certificates prove agents. Not set: `pki/ca.crt` in the home.",
     ),
     Setting(
         "db_dsn",

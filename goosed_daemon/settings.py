@@ -32,7 +32,16 @@ class Settings:
     """The settings in effect."""
 
     home: Home
+    lab: bool
     listen: forms.Address
+    boot_listen: forms.Address | None
+    boot_url: str | None
+    boot_files: tuple[str, ...] | None
+    tls_certificate: Path
+    tls_key: Path
+    tls_ca: Path
+    agent_certificates: bool
+    tls_client_ca: Path
     db_dsn: str | None = field(repr=False)  # may hold a password
     public_url: str | None
     token_ttl: timedelta
@@ -86,13 +95,32 @@ class Settings:
                 raise kind(
                     f"{where}: {error}", hint=BadSetting.default_hint, setting=setting.key
                 ) from error
+        _fill_in(values, home)
+        if values["lab"]:
+            _refuse_in_a_lab(given)
+            values["boot_listen"] = None
+        else:
+            _refuse_plain(values, given)
         settings = cls(home=home, **values)
         settings.store()  # half an address is refused at once
         return settings
 
     def url(self) -> str:
         """Where machines reach the daemon: `public_url`, or else the address it listens on."""
-        return self.public_url or f"http://{self.listen}"
+        return self.public_url or f"{'http' if self.lab else 'https'}://{self.listen}"
+
+    def boot_base(self) -> str:
+        """Where machines reach the boot listener; in a lab that is the daemon itself."""
+        if self.lab or self.boot_listen is None:
+            return self.boot_url or self.url()
+        return self.boot_url or f"http://{self.boot_listen}"
+
+    def authority(self) -> str | None:
+        """The authorities (PEM) that machines are to trust; None in a lab, and where there is no
+        such file."""
+        from goosed_daemon.tls import AuthorityFile
+
+        return None if self.lab else AuthorityFile(self.tls_ca).pem()
 
     def nats(self) -> NatsAddress | None:
         """Where events are sent to; None where no one wants any."""
@@ -127,6 +155,50 @@ class Settings:
             self.s3_secure,
             self.s3_region,
         )
+
+
+def _fill_in(values: dict[str, Any], home: Home) -> None:
+    """What depends on other settings."""
+    if values["listen"] is None:
+        values["listen"] = forms.Address("127.0.0.1", 8080 if values["lab"] else 8443)
+    if values["tls_certificate"] is None:
+        values["tls_certificate"] = home.pki / "issued" / "goosed.crt"
+    if values["tls_key"] is None:
+        values["tls_key"] = values["tls_certificate"].with_suffix(".key")
+    for key in ("tls_ca", "tls_client_ca"):
+        if values[key] is None:
+            values[key] = home.pki / "ca.crt"
+
+
+def _refuse_in_a_lab(given: Mapping[str, tuple[str, str]]) -> None:
+    for key in _OF_TLS:
+        if key in given and given[key][0] not in ("none", "false"):
+            raise BadSetting(
+                f"{given[key][1]} is set, but a lab serves everything over plain HTTP",
+                hint="unset it, or `lab`",
+                setting=key,
+            )
+
+
+def _refuse_plain(values: Mapping[str, Any], given: Mapping[str, tuple[str, str]]) -> None:
+    url = values["public_url"]
+    if url is not None and url.startswith("http:"):
+        raise BadSetting(
+            f"{given['public_url'][1]}: {url} is not https, and rendered files are served over"
+            " HTTPS alone",
+            hint="give an https address, and the boot listener's as `boot_url`; or set `lab`",
+            setting="public_url",
+        )
+
+
+_OF_TLS = (
+    "boot_listen",
+    "tls_certificate",
+    "tls_key",
+    "tls_ca",
+    "agent_certificates",
+    "tls_client_ca",
+)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:

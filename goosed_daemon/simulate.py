@@ -67,7 +67,17 @@ def simulate(
         boot.check_content(catalog, profile)
         offer = tokens.sample(machine.mac[0], now)
         agent = boot.agent_context(settings, base_url, SECRET)
-        context = boot.context(infra, catalog, machine, base_url, offer, SECRET, agent)
+        context = boot.context(
+            infra,
+            catalog,
+            machine,
+            base_url,
+            offer,
+            SECRET,
+            agent,
+            boot_url=settings.boot_base(),
+            ca=settings.authority(),
+        )
         secrets.resolved(context, secrets.Secrets.of(settings))  # as the daemon would, to see if
         script, text = ipxe.install(context), rendered(secrets.hidden(context))
         why = _permission(tokens, machine.mac[0], now)
@@ -88,5 +98,5 @@ def _permission(tokens: Tokens, mac: str, now: datetime) -> str:
 
 
 def _artifacts(catalog: Catalog, profile: OSProfile) -> tuple[Artifact, ...]:
-    files = [catalog.find(profile.bundle, None, path) for path in (profile.kernel, *profile.initrd)]
+    files = [catalog.find(profile.bundle, None, path) for path in boot.boot_files(profile)]
     return tuple(Artifact(file.path, file.digest, file.size) for file in files if file is not None)

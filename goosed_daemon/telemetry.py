@@ -142,6 +142,18 @@ EVENTS_SENT = Metric(
     (),
     "Events that NATS has acknowledged.",
 )
+CERTIFICATE_END = Metric(
+    "goosed_tls_certificate_expiry_timestamp_seconds",
+    Gauge,
+    (),
+    "When the certificate that is served with ends, in seconds since 1970; 0 in a lab.",
+)
+CERTIFICATE_LOADS = Metric(
+    "goosed_tls_certificate_loads_total",
+    Counter,
+    ("outcome",),
+    "Certificates taken while serving: `loaded`, or `refused` where the old one stayed.",
+)
 
 METRICS = (
     HTTP_DURATION,
@@ -161,6 +173,8 @@ METRICS = (
     OUTBOX_DEPTH,
     OUTBOX_AGE,
     EVENTS_SENT,
+    CERTIFICATE_END,
+    CERTIFICATE_LOADS,
 )
 
 

@@ -58,36 +58,31 @@ ip link set "$nic" up
 udhcpc -q -n -i "$nic" -s /tmp/lease >/tmp/dhcp 2>&1 || stop "failed: no lease: $(cat /tmp/dhcp)"
 say "network is up on $nic $mac"
 
+# fetch ...: curl, which believes what RHEL's curl in an installer believes, and nothing else: there
+# is no authority in this ramdisk, so that whatever HTTPS needs came in a second one.
+fetch() {
+    curl -sS -A goose-guest --max-time 60 --cacert /etc/pki/tls/certs/ca-bundle.crt "$@"
+}
+
 # report STEP: tells what the rendered file says is to be told of that step.
 report() {
-    address=$(grep -o "http://[^' ]*step=$1" /tmp/file | head -n 1)
+    address=$(grep -o "https\{0,1\}://[^' ]*step=$1" /tmp/file | head -n 1)
     [ -n "$address" ] || stop "failed: the file does not say where to report '$1'"
-    wget -q -O /dev/null --post-data '' "$address" || stop "failed: could not report '$1'"
+    fetch -f -o /dev/null -X POST "$address" || stop "failed: could not report '$1'"
     say "reported: $1"
 }
 
-wget -q -O /tmp/file -U goose-guest "$file"
+fetch -f -o /tmp/file "$file"
 code=$?
 say "first fetch begins"
 cat /tmp/file
 echo
-say "first fetch ends with wget exit code $code"
+say "first fetch ends with curl exit code $code"
 [ "$code" = 0 ] || stop "failed: nothing was fetched"
 report started
 
-# busybox wget hides the body of a refusal, so this is HTTP by hand. The pipe stays open until the
-# server has answered: a server may drop a client that closes its half early.
-rest=${file#http://}
-host=${rest%%/*}
-port=${host##*:}
-[ "$port" != "$host" ] || port=80
-mkfifo /tmp/request
-nc "${host%:*}" "$port" </tmp/request >/tmp/answer &
-exec 3>/tmp/request
-printf 'GET /%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "${rest#*/}" "$host" >&3
-wait $!
 say "second fetch begins"
-tr -d '\r' </tmp/answer
+fetch -i "$file" | tr -d '\r'
 echo
 say "second fetch ends"
 report installed

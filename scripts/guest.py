@@ -1,13 +1,13 @@
 """Build the small guest that boots in the quickstart and in the boot tests.
 
-The guest is a Linux kernel of this machine and an initramfs made of busybox, the virtio network
-modules of that kernel and `guest-init.sh`. It stands in for an installer: it brings up the one
-NIC that booted, fetches its rendered file as an installer would, tries to fetch it again, and
-powers off.
+The guest is a Linux kernel of this machine and an initramfs made of busybox, curl with its
+libraries, the virtio network modules of that kernel and `guest-init.sh`. It stands in for an
+installer: it brings up the one NIC that booted, fetches its rendered file as an installer would,
+tries to fetch it again, and powers off.
 
     python scripts/guest.py OUT     writes OUT/vmlinuz and OUT/initrd.img
 
-Nothing but the standard library is used. The same kernel, busybox and init give the same bytes.
+Nothing but the standard library is used. The same kernel, programs and init give the same bytes.
 Where a part is missing the exit code is 3 and stderr names the part and what installs it.
 """
 
@@ -21,11 +21,11 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-INSTALL = "apt install linux-image-cloud-amd64 busybox-static (Ubuntu: linux-image-virtual)"
+INSTALL = "apt install linux-image-cloud-amd64 busybox-static curl (Ubuntu: linux-image-virtual)"
 MODULES = ("virtio_pci", "virtio_net")  # what QEMU's virtio NIC needs, without what they need
 MISSING = 3  # exit code
 
@@ -87,6 +87,21 @@ def find_busybox() -> Path:
     raise MissingPart(f"no statically linked busybox was found ({INSTALL})")
 
 
+def find_curl() -> dict[str, Path]:
+    """curl and the libraries that it loads, by their place in the guest. Raises `MissingPart`."""
+    curl, ldd = shutil.which("curl"), shutil.which("ldd")
+    if curl is None or ldd is None:
+        raise MissingPart(f"no {'ldd' if curl else 'curl'} is on PATH ({INSTALL})")
+    told = subprocess.run([ldd, curl], capture_output=True, text=True, check=True).stdout
+    found = {"bin/curl": Path(curl)}
+    for line in told.splitlines():
+        # name => path (address), or the loader's own path (address)
+        words = line.partition("=>")[2].split() or line.split()
+        if words and words[0].startswith("/"):
+            found[words[0].lstrip("/")] = Path(words[0])
+    return found
+
+
 def load_order(modules: Path, wanted: Iterable[str]) -> list[Path]:
     """The files of `wanted` and of all they depend on, in an order in which they load.
 
@@ -132,13 +147,21 @@ def read_module(path: Path) -> bytes:
     return data
 
 
-def entries(init: bytes, busybox: bytes, modules: Iterable[tuple[str, bytes]]) -> list[Entry]:
-    """The members of the initramfs. `modules` are (name, plain bytes) in load order."""
+def entries(
+    init: bytes,
+    programs: Mapping[str, bytes],
+    modules: Iterable[tuple[str, bytes]],
+) -> list[Entry]:
+    """The members of the initramfs. `programs` are by path, with their libraries; `modules` are
+    (name, plain bytes) in load order."""
     folder, program = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
     listed = [Entry(name, folder) for name in ("bin", "dev", "modules", "proc", "sys", "tmp")]
     listed.append(Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
-    listed.append(Entry("bin/busybox", program, busybox))
     listed.append(Entry("init", program, init))
+    folders = {str(above) for path in programs for above in PurePosixPath(path).parents}
+    more = sorted(folders - {".", *(entry.name for entry in listed)})
+    listed.extend(Entry(name, folder) for name in more)
+    listed.extend(Entry(name, program, data) for name, data in programs.items())
     for number, (name, data) in enumerate(modules):
         listed.append(Entry(f"modules/{number:02}-{name}.ko", stat.S_IFREG | 0o644, data))
     return listed
@@ -165,12 +188,13 @@ def cpio(members: Iterable[Entry]) -> bytes:
 def build(out: Path) -> Kernel:
     """Write `out`/vmlinuz and `out`/initrd.img; returns the kernel they were made from."""
     kernel = find_kernel()
-    busybox = find_busybox().read_bytes()
+    programs = {"bin/busybox": find_busybox(), **find_curl()}
     init = Path(__file__).with_name("guest-init.sh").read_bytes()
     files = load_order(kernel.modules, MODULES)
     modules = [(_module_name(path.name), read_module(path)) for path in files]
+    held = {name: path.read_bytes() for name, path in programs.items()}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "initrd.img").write_bytes(cpio(entries(init, busybox, modules)))
+    (out / "initrd.img").write_bytes(cpio(entries(init, held, modules)))
     shutil.copyfile(kernel.image, out / "vmlinuz")
     return kernel
 

@@ -17,7 +17,7 @@ machine=web-1
 mac=52:54:00:12:34:57
 uuid=4c4c4544-0046-3510-8052-b4c04f4e3232
 serial=F5RN22
-packages="qemu-system-x86 ipxe-qemu busybox-static linux-image-cloud-amd64"
+packages="qemu-system-x86 ipxe-qemu busybox-static linux-image-cloud-amd64 curl"
 boot_seconds=120
 
 running=() # processes to stop
@@ -36,6 +36,7 @@ main() {
     verify_with_stock_tools
     import_bundle
     check_profiles
+    make_authority
     start_daemon
     ask_for_script
     render_twice
@@ -121,9 +122,16 @@ check_profiles() {
     run goosectl machine arm "$machine"
 }
 
+make_authority() {
+    step "Make the site's own certification authority, and a certificate for the daemon"
+    # 10.0.2.2 is what the machine of the last step sees this one as.
+    run goosectl pki init --permit 127.0.0.0/8 --permit 10.0.2.0/24
+    run goosectl pki issue goosed --ip 127.0.0.1 --ip 10.0.2.2
+}
+
 start_daemon() {
-    step "Start goosed on a free port of this machine"
-    GOOSED_READY_FILE=$here/ready.json GOOSED_LISTEN=127.0.0.1:0 \
+    step "Start goosed on free ports of this machine"
+    GOOSED_READY_FILE=$here/ready.json GOOSED_LISTEN=127.0.0.1:0 GOOSED_BOOT_LISTEN=127.0.0.1:0 \
         goosectl serve --quiet >goosed.log 2>&1 </dev/null &
     daemon=$!
     running+=("$daemon")
@@ -133,13 +141,14 @@ start_daemon() {
         [ $((waited += 1)) -le 200 ] || die "goosed was not ready after 20 seconds" "see goosed.log"
         sleep 0.1
     done
-    url=$(field url <ready.json)
-    tell "It answers on $url; its log is goosed.log"
+    boot_url=$(field boot_url <ready.json)
+    tell "It answers on $(field url <ready.json); its log is goosed.log"
+    tell "Firmware speaks no TLS: scripts, kernels and ramdisks are on $boot_url, and nothing else"
 }
 
 ask_for_script() {
     step "Ask for the boot script of $mac, as its network card would"
-    [ "$(fetch script.ipxe "$url/v1/boot/ipxe?mac=$mac&uuid=$uuid&serial=$serial")" = 200 ] ||
+    [ "$(fetch script.ipxe "$boot_url/v1/boot/ipxe?mac=$mac&uuid=$uuid&serial=$serial")" = 200 ] ||
         die "there is no boot script: $(cat script.ipxe)"
     sed -n '/^:again/q; /^echo/p; /^kernel/p; /^initrd/p; /^boot/p' script.ipxe | cut -c1-150 | indent
     kickstart_url=$(grep -o 'inst.ks=[^ ]*' script.ipxe | cut -d= -f2-) ||
@@ -147,7 +156,7 @@ ask_for_script() {
 }
 
 render_twice() {
-    step "Fetch the kickstart that it names, as the installer would, and once more"
+    step "Fetch the kickstart that it names over HTTPS, as the installer would, and once more"
     local status
     status=$(fetch kickstart.ks "$kickstart_url")
     [ "$status" = 200 ] || die "the kickstart was refused with $status: $(cat kickstart.ks)"
@@ -173,7 +182,7 @@ boot_machine() {
     timeout "$boot_seconds" qemu-system-x86_64 -machine q35,accel=tcg -cpu qemu64 -m 256 \
         -nographic -nodefaults -no-reboot -serial stdio \
         -uuid "$uuid" -smbios "type=1,serial=$serial" \
-        -netdev "user,id=n0,bootfile=http://10.0.2.2:${url##*:}/boot.ipxe" \
+        -netdev "user,id=n0,bootfile=http://10.0.2.2:${boot_url##*:}/boot.ipxe" \
         -device "virtio-net-pci,netdev=n0,mac=$mac,bootindex=1" \
         >screen.log 2>&1 </dev/null &
     local vm=$!
@@ -197,7 +206,8 @@ What to try next:
   export GOOSE_HOME=$here/home PATH=$(dirname "$(command -v goosectl)"):\$PATH
   goosectl bundle inspect media --files      what the bundle holds, and who signed it
   goosectl token list                        what became of the tokens
-  goosectl serve                             the daemon again, on port 8080
+  goosectl serve                             the daemon again, on ports 8443 and 8080
+  goosectl pki show                          its certificate
   less kickstart.ks                          what the installer was told
 
 Or change recipe/base.yaml, raise its version, and build and import it as above.
@@ -244,15 +254,18 @@ print(functools.reduce(lambda value, key: value[key], sys.argv[1].split("."), js
 ' "$1"
 }
 
-# fetch FILE URL: writes the body to FILE and prints the status, also of a refusal.
+# fetch FILE URL: writes the body to FILE and prints the status, also of a refusal. Of HTTPS it
+# believes the site's authority, and no other.
 fetch() {
     if command -v curl >/dev/null; then
         curl --silent --show-error --noproxy '*' --max-time 20 --output "$1" \
+            --cacert "$GOOSE_HOME/pki/ca.crt" \
             --write-out '%{http_code}' "$2"
     else
-        python - "$1" "$2" <<'END'
-import sys, urllib.error, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        python - "$1" "$2" "$GOOSE_HOME/pki/ca.crt" <<'END'
+import ssl, sys, urllib.error, urllib.request
+trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=sys.argv[3]))
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusted)
 try:
     answer = opener.open(sys.argv[2], timeout=20)
 except urllib.error.HTTPError as refusal:

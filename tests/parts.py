@@ -91,6 +91,7 @@ _KERNEL = "linux-image-cloud-amd64|linux-image-virtual"
 PARTS = {
     "age": Part("age", _command("age")),
     "busybox": Part("busybox-static", _command("busybox")),
+    "cpio": Part("cpio", _command("cpio")),
     "curl": Part("curl", _command("curl")),
     "dash": Part("dash", _command("dash")),
     "debian-installer initrd": Part(_DI, _file(f"{_DI_FILES}/initrd.gz")),
@@ -104,6 +105,7 @@ PARTS = {
     "grub-mkimage": Part("grub-common", _command("grub-mkimage")),
     "grub-script-check": Part("grub-common", _command("grub-script-check")),
     "GRUB modules": Part("grub-efi-amd64-bin", _file("/usr/lib/grub/x86_64-efi/moddep.lst")),
+    "gzip": Part("gzip", _command("gzip")),
     "initdb": Part("postgresql", _file("/usr/lib/postgresql/*/bin/initdb", "/usr/bin/initdb")),
     "ipxe.lkrn": Part("ipxe", _file("/usr/lib/ipxe/ipxe.lkrn", "/boot/ipxe.lkrn")),
     "iPXE ROM": Part("ipxe-qemu", _file("/usr/lib/ipxe/qemu/pxe-virtio.rom")),
@@ -137,6 +139,7 @@ PARTS = {
     "strace": Part("strace", _command("strace")),
     "systemd-networkd": Part("systemd", _file("/lib/systemd/systemd-networkd")),
     "tar": Part("tar", _command("tar")),
+    "unshare": Part("util-linux", _command("unshare")),
     "versitygw": Part("tests/tools/versitygw", _tool("versitygw")),
     "zstd": Part("zstd", _command("zstd")),
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from goosed_daemon import ca_image
 from goosed_daemon.infra.models import Disk, Machine, OSProfile, Site
 
 
@@ -36,6 +38,8 @@ class BootContext:
     callback: str | None = None  # URL that takes the install's reports; only rendered files need it
     agent: AgentContext | None = None  # for rendered files; None: no agent is installed
     asked: str | None = None  # MAC of the card that booted; only boot scripts know it
+    boot_url: str | None = None  # of the boot listener, where it is another than `base_url`
+    ca: str | None = None  # the authorities that the installer is to trust, PEM
 
     @property
     def mac(self) -> str:
@@ -70,6 +74,25 @@ class BootContext:
     def report(self, step: str) -> str:
         """URL that is told that the install has come to `step`; empty where nobody listens."""
         return f"{self.callback}&step={step}" if self.callback else ""
+
+    @property
+    def ca_image(self) -> str | None:
+        """URL of the ramdisk that brings `ca`, if there is one."""
+        if self.ca is None or ca_image.family(self.profile.release) is None:
+            return None
+        return f"{self.boot_url or self.base_url}/v1/boot/ca/{self.profile.release}.img"
+
+    @property
+    def ca_base64(self) -> str:
+        """`ca` as one word, for scripts."""
+        return b64encode((self.ca or "").encode()).decode()
+
+    def boot_content(self, path: str) -> str:
+        """URL of `path` for firmware, which may speak no TLS."""
+        url = self.content(path)
+        if self.boot_url is None:
+            return url
+        return self.boot_url + url.removeprefix(self.base_url)
 
     def content(self, path: str) -> str:
         """URL of `path` in the bundle (RFC 3986, section 2.1)."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from goosed_daemon.render import kernel, templates
 from goosed_daemon.render.context import BootContext
-from goosed_daemon.render.ipxe import ATTEMPTS, PAUSE
+from goosed_daemon.render.ipxe import ATTEMPTS, PAUSE, ramdisks
 
 
 def chain(base_url: str) -> str:
@@ -30,10 +30,10 @@ def install(boot: BootContext) -> str:
     return templates.get("install.grub.j2").render(
         boot=boot,
         disk=boot.disk,
-        device=_device(boot.base_url),
+        device=_device(boot.boot_url or boot.base_url),
         arguments=(f"BOOTIF=01-{boot.mac.replace(':', '-')}", *kernel.arguments(boot)),
-        kernel=_path(boot.content(boot.profile.kernel)),
-        initrds=[_path(boot.content(path)) for path in boot.profile.initrd],
+        kernel=_path(boot.boot_content(boot.profile.kernel)),
+        initrds=[_path(url) for _, url in ramdisks(boot)],
         expires=boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None,
         attempts=tuple(range(1, ATTEMPTS + 1)),
         pause=PAUSE,

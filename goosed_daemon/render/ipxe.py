@@ -25,14 +25,23 @@ def install(boot: BootContext) -> str:
         boot=boot,
         disk=boot.disk,
         arguments=kernel.arguments(boot),
-        kernel=boot.content(boot.profile.kernel),
-        initrds=[
-            (f"initrd{n}.img", boot.content(path)) for n, path in enumerate(boot.profile.initrd)
-        ],
+        kernel=boot.boot_content(boot.profile.kernel),
+        initrds=ramdisks(boot),
         expires=boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None,
         attempts=ATTEMPTS,
         pause=PAUSE,
     )
+
+
+def ramdisks(boot: BootContext) -> list[tuple[str, str]]:
+    """Name and URL of each ramdisk. The kernel unpacks them one over the other: the site's
+    authority comes last."""
+    found = [
+        (f"initrd{n}.img", boot.boot_content(path)) for n, path in enumerate(boot.profile.initrd)
+    ]
+    if boot.ca_image is not None:
+        found.append(("goose-ca.img", boot.ca_image))
+    return found
 
 
 def local_disk(reason: str, hint: str = "") -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from goosed_daemon import ca_image
 from goosed_daemon.render import agent, anaconda, kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument
+
+_ANCHORS = "/etc/pki/ca-trust/source/anchors"  # update-ca-trust(8)
 
 
 def render(boot: BootContext) -> str:
@@ -21,4 +24,6 @@ def render(boot: BootContext) -> str:
         append=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
         # `timesource` came with RHEL 9, and RHEL 10 dropped what it replaced.
         has_timesource=boot.profile.release != "rhel8",
+        anchors=_ANCHORS,
+        anchor=f"{_ANCHORS}/{ca_image.NAME}.crt",
     )

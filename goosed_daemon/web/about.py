@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from goosed_daemon import errors
 from goosed_daemon.infra.mac import BadMac
-from goosed_daemon.web.routes import BYTES, TEXT, About
+from goosed_daemon.web.routes import BYTES, PEM, TEXT, About
 
 
 class Readiness(BaseModel):
@@ -94,6 +94,16 @@ GRUB_SCRIPT = About(
     "What a machine boots now, as a GRUB configuration; refusals too have status 200",
     {200: TEXT},
     ScriptQuery,
+)
+AUTHORITY = About(
+    "The authorities that the daemon's certificate is to be believed by",
+    {200: PEM},
+    refusals=(errors.RouteUnknown,),
+)
+AUTHORITY_IMAGE = About(
+    "A ramdisk that brings them to the installer of a release",
+    {200: BYTES},
+    refusals=(errors.RouteUnknown,),
 )
 RENDER = About(
     "What an installer is told, once for each token",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
+from goosed_daemon.errors import BootListenerOnly
 from goosed_daemon.web import about, edge
 from goosed_daemon.web.admin import Admin
 from goosed_daemon.web.agents import AgentRoutes
 from goosed_daemon.web.artifacts import Artifacts
+from goosed_daemon.web.authority import Authority
 from goosed_daemon.web.boot import Boot
+from goosed_daemon.web.boot_artifacts import BootArtifacts
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import DEPS, Deps
 from goosed_daemon.web.health import Health
@@ -16,7 +21,7 @@ from goosed_daemon.web.lookup import Lookup
 from goosed_daemon.web.openapi import OpenApi
 from goosed_daemon.web.progress import Progress
 from goosed_daemon.web.render import Render
-from goosed_daemon.web.routes import AGENTS, API, BOOTD, Route
+from goosed_daemon.web.routes import AGENTS, API, BOOTD, About, Handler, Route
 
 
 def routes(deps: Deps) -> tuple[Route, ...]:
@@ -28,18 +33,28 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     artifacts = Artifacts(deps, lookup)
     progress = Progress(deps)
     agents = AgentRoutes(deps)
+    authority = Authority(deps)
     openapi = OpenApi()
     table = (
-        Route("GET", "/healthz", API, health.healthz, about.HEALTHZ),
+        Route("GET", "/healthz", API, health.healthz, about.HEALTHZ, health.healthz),
         Route("GET", "/readyz", API, health.readyz, about.READYZ),
         Route("GET", "/metrics", API, health.metrics, about.METRICS),
         Route("GET", "/openapi.json", API, openapi.get, about.OPENAPI),
-        Route("GET", "/boot.ipxe", BOOTD, boot.chain, about.CHAIN),
-        Route("GET", "/v1/boot/ipxe", BOOTD, boot.script, about.SCRIPT),
-        Route("GET", "/boot.grub", BOOTD, boot.grub_chain, about.GRUB_CHAIN),
-        Route("GET", "/v1/boot/grub", BOOTD, boot.grub_script, about.GRUB_SCRIPT),
+        _everywhere("/boot.ipxe", boot.chain, about.CHAIN),
+        _everywhere("/v1/boot/ipxe", boot.script, about.SCRIPT),
+        _everywhere("/boot.grub", boot.grub_chain, about.GRUB_CHAIN),
+        _everywhere("/v1/boot/grub", boot.grub_script, about.GRUB_SCRIPT),
+        _everywhere("/v1/boot/ca.crt", authority.certificate, about.AUTHORITY),
+        _everywhere("/v1/boot/ca/{release}.img", authority.image, about.AUTHORITY_IMAGE),
         Route("GET", "/v1/render/{installer}", BOOTD, render.render, about.RENDER),
-        Route("GET", "/v1/artifacts/{bundle}/{path:.+}", BOOTD, artifacts.get, about.ARTIFACT),
+        Route(
+            "GET",
+            "/v1/artifacts/{bundle}/{path:.+}",
+            BOOTD,
+            artifacts.get,
+            about.ARTIFACT,
+            BootArtifacts(deps, current, artifacts).get,
+        ),
         Route("POST", "/v1/machines/{mac}/progress", API, progress.report, about.PROGRESS),
         Route("POST", "/v1/agents/register", AGENTS, agents.register, about.REGISTER),
         Route("POST", "/v1/agents/heartbeat", AGENTS, agents.heartbeat, about.HEARTBEAT),
@@ -50,15 +65,34 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     return table
 
 
+def _everywhere(path: str, handler: Handler, told: About) -> Route:
+    """A route that the boot listener has as well."""
+    return Route("GET", path, BOOTD, handler, told, handler)
+
+
 def create_app(deps: Deps) -> web.Application:
     """The application over `deps`, which stay the caller's to close."""
-    table = routes(deps)
+    return _app(deps, [(route, route.handler) for route in routes(deps)])
+
+
+def create_boot_app(deps: Deps) -> web.Application:
+    """What the boot listener serves: the few routes that firmware needs, and for every other one
+    the answer that it is served elsewhere."""
+    return _app(deps, [(route, route.boot or elsewhere) for route in routes(deps)])
+
+
+async def elsewhere(request: web.Request) -> web.Response:
+    """Raises `BootListenerOnly`."""
+    raise BootListenerOnly("the boot listener serves what firmware fetches, and nothing else")
+
+
+def _app(deps: Deps, served: Sequence[tuple[Route, Handler]]) -> web.Application:
     services = {}
     app = web.Application(client_max_size=64 * 1024)
-    for route in table:
-        added = app.router.add_route(route.method, route.path, route.handler)
+    for route, handler in served:
+        added = app.router.add_route(route.method, route.path, handler)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, route.handler)
+            app.router.add_route("HEAD", route.path, handler)
         if added.resource is not None:
             services[added.resource.canonical] = route.service
     app.middlewares.append(edge.middleware(deps.telemetry, services))

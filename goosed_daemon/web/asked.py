@@ -27,6 +27,16 @@ def base_url(request: web.Request, configured: str | None) -> str:
     """
     if configured is not None:
         return configured
+    return f"{request.scheme}://{_named(request)}"
+
+
+def host(request: web.Request) -> str:
+    """The host that the request named, without a port. Raises `BadQuery`."""
+    named = _named(request)
+    return named if named.endswith("]") else re.sub(r":[0-9]+$", "", named)
+
+
+def _named(request: web.Request) -> str:
     host = request.host
     if not (found := _HOST.fullmatch(host)):
         raise BadQuery("the Host field is not a host and port", hint="or set `public_url`")
@@ -34,7 +44,7 @@ def base_url(request: web.Request, configured: str | None) -> str:
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise BadQuery(f"{port!r} is not a port", parameter="port")
     told = f":{port}" if port not in (None, "80") and found["port"] is None else ""
-    return f"{request.scheme}://{host}{told}"
+    return f"{host}{told}"
 
 
 MAX_BODY = 4096  # bytes: what machines send is a few short words

@@ -19,9 +19,11 @@ from goosed_daemon.infra.models import Machine
 from goosed_daemon.render import grub, ipxe
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import BOOT_SCRIPTS, TOKENS
+from goosed_daemon.tokens import Offer
 from goosed_daemon.web import asked
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
+from goosed_daemon.web.urls import Bases, bases
 
 log = logging.getLogger("goosed.boot")
 
@@ -72,8 +74,8 @@ class Boot:
         return await self._script(request, grub)
 
     async def _chain(self, request: web.Request, language: Language) -> web.Response:
-        base = asked.base_url(request, await self._configured())
-        return web.Response(text=language.chain(base), headers=_HEADERS)
+        found = bases(self._deps, request, await self._site_url())
+        return web.Response(text=language.chain(found.boot), headers=_HEADERS)
 
     async def _script(self, request: web.Request, language: Language) -> web.Response:
         if request.method == "HEAD":
@@ -101,9 +103,9 @@ class Boot:
         given = mac.normalise(asked.needed(request, "mac"))
         uuid, serial = asked.one(request, "uuid"), asked.one(request, "serial")
         infra = await self._current.infra()
-        base = asked.base_url(request, deps.settings.public_url or infra.site.url)
+        where = bases(deps, request, infra.site.url)
         machine = boot.recognise(infra, given, uuid, serial)
-        await self._check(infra, machine, base, language)
+        await self._check(infra, machine, where, language)
         offer = await deps.in_state(
             deps.tokens.offer,
             machine.mac[0],
@@ -112,13 +114,32 @@ class Boot:
             _names(infra, machine),
         )
         deps.telemetry.count(TOKENS, "issued" if offer.new else "offered", "")
-        return language.install(
-            await deps.look(boot.context, infra, deps.catalog, machine, base, offer, asked=given)
+        return language.install(await self._context(infra, machine, where, offer, given))
+
+    async def _context(
+        self, infra: Infra, machine: Machine, where: Bases, offer: Offer, given: str | None = None
+    ) -> BootContext:
+        deps = self._deps
+        return await deps.look(
+            boot.context,
+            infra,
+            deps.catalog,
+            machine,
+            where.main,
+            offer,
+            asked=given,
+            boot_url=where.boot,
+            ca=deps.authority(),
         )
 
-    async def _check(self, infra: Infra, machine: Machine, base: str, language: Language) -> None:
+    async def _check(
+        self, infra: Infra, machine: Machine, where: Bases, language: Language
+    ) -> None:
         """Looks once per machine, profiles and state of the store whether an install can work at
         all, so that no token is wasted; later calls cost two comparisons."""
+        tls = self._deps.tls
+        if tls is not None and (refusal := tls.refusal(self._deps.clock())) is not None:
+            raise refusal
         refs = await self._deps.look(self._deps.catalog.store.refs_token)
         for key, look in (
             (("profile", infra.profile_of(machine).name), self._content_of),
@@ -126,28 +147,24 @@ class Boot:
         ):
             known = self._checked.get(key)
             if known is None or known[0] is not infra or known[1] != refs:
-                await look(infra, machine, base, language)
+                await look(infra, machine, where, language)
                 self._checked[key] = infra, refs
 
     async def _content_of(
-        self, infra: Infra, machine: Machine, base: str, language: Language
+        self, infra: Infra, machine: Machine, where: Bases, language: Language
     ) -> None:
         profile = infra.profile_of(machine)
         await self._deps.in_store(boot.check_content, self._deps.catalog, profile)
 
     async def _script_of(
-        self, infra: Infra, machine: Machine, base: str, language: Language
+        self, infra: Infra, machine: Machine, where: Bases, language: Language
     ) -> None:
         offer = self._deps.tokens.sample(machine.mac[0], self._deps.clock())
-        context = await self._deps.look(
-            boot.context, infra, self._deps.catalog, machine, base, offer
-        )
+        context = await self._context(infra, machine, where, offer)
         language.install(context)
         await self._deps.in_store(secrets.resolved, context, self._secrets)
 
-    async def _configured(self) -> str | None:
-        if self._deps.settings.public_url is not None:
-            return self._deps.settings.public_url
+    async def _site_url(self) -> str | None:
         try:
             return (await self._current.infra()).site.url
         except GooseError:

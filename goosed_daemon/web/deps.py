@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
@@ -18,10 +18,19 @@ from goosed_daemon.infra import Profiles
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import State
 from goosed_daemon.telemetry import Telemetry
+from goosed_daemon.tls import AuthorityFile, ServerTls
 from goosed_daemon.tokens import Tokens
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Ports:
+    """The ports that are listened on, known once they are; 0 for none."""
+
+    main: int = 0
+    boot: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,14 @@ class Deps:
     state_threads: Executor  # apart from the store's, so that neither waits for the other
     store_threads: Executor
     admin_threads: Executor  # whose work may take long, and must not hold up machines
+    tls: ServerTls | None = None  # None: a lab
+    authority_file: AuthorityFile = field(default_factory=AuthorityFile)
+    ports: Ports = field(default_factory=Ports)
+
+    def authority(self) -> str | None:
+        """The authorities (PEM) that machines are to trust for what is served over HTTPS; None in
+        a lab, and where there is no such file."""
+        return self.authority_file.pem() if self.tls is not None else None
 
     async def in_state(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls something that blocks on the state."""

@@ -39,7 +39,8 @@ class Health:
         ready = all(check == "ok" for check in checks.values())
         # Machines then boot their disks and say why, which a daemon out of service could not.
         profiles = {"profiles": await self._profiles()}
-        body = json.dumps({"ready": ready, "checks": checks | profiles}) + "\n"
+        told = profiles | self._certificate()
+        body = json.dumps({"ready": ready, "checks": checks | told}) + "\n"
         return web.Response(
             status=200 if ready else 503, text=body, content_type="application/json"
         )
@@ -85,6 +86,13 @@ class Health:
         except GooseError as error:
             return error.code
         return "ok"
+
+    def _certificate(self) -> dict[str, str]:
+        tls = self._deps.tls
+        if tls is None:
+            return {}
+        found = tls.refusal(self._deps.clock()) or tls.problem
+        return {"certificate": found.code if found is not None else "ok"}
 
     async def _profiles(self) -> str:
         try:

@@ -25,6 +25,7 @@ from goosed_daemon.web import asked
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
 from goosed_daemon.web.turns import Batches, Turns
+from goosed_daemon.web.urls import bases
 
 log = logging.getLogger("goosed.render")
 
@@ -100,12 +101,19 @@ class Render:
                 f"machine {machine.name} is installed by {wanted}, not {installer}",
                 hint=f"ask for /v1/render/{wanted}",
             )
-        base = asked.base_url(request, self._deps.settings.public_url or infra.site.url)
         deps = self._deps
+        where = bases(deps, request, infra.site.url)
         secret = deps.agents.enrolment(token.id)
-        agent = boot.agent_context(deps.settings, base, secret)
+        agent = boot.agent_context(deps.settings, where.main, secret)
         context = boot.context(
-            infra, deps.catalog, machine, base, callback=deps.tokens.callback(token), agent=agent
+            infra,
+            deps.catalog,
+            machine,
+            where.main,
+            callback=deps.tokens.callback(token),
+            agent=agent,
+            boot_url=where.boot,
+            ca=deps.authority(),
         )
         return await deps.in_store(secrets.resolved, context, self._secrets)
 

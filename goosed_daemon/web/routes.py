@@ -19,6 +19,7 @@ AGENTS = "goosed-agents"
 
 TEXT = "text/plain"
 BYTES = "application/octet-stream"
+PEM = "application/x-pem-file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,4 @@ class Route:
     service: str  # label of its metrics
     handler: Handler
     about: About
+    boot: Handler | None = None  # what the boot listener answers with, if it has the route

@@ -7,13 +7,12 @@ import json
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-
-from aiohttp import web
 
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
@@ -21,16 +20,16 @@ from bundles.store import open_store
 from bundles.store.durable import replace_file
 from goosed_daemon import audit, audit_chain, logs, token_key
 from goosed_daemon.agents import Agents
-from goosed_daemon.errors import BadSetting, CannotListen
+from goosed_daemon.errors import BadSetting
 from goosed_daemon.infra import Profiles
-from goosed_daemon.setting_forms import Address
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import open_state
 from goosed_daemon.telemetry import Telemetry
+from goosed_daemon.tls import AuthorityFile, ServerTls
 from goosed_daemon.tokens import Tokens
-from goosed_daemon.web import edge, orchestration
-from goosed_daemon.web.app import create_app
+from goosed_daemon.web import certificates, orchestration
 from goosed_daemon.web.deps import Deps
+from goosed_daemon.web.listeners import Urls, serving
 
 log = logging.getLogger("goosed")
 
@@ -39,14 +38,14 @@ _STATE_THREADS = 4
 _STORE_THREADS = 8
 _ADMIN_THREADS = 2
 _REMOTE_STORE_THREADS = 32  # which wait for the network most of the time
-_BACKLOG = 1024  # connections of a rack that is switched on at once
 
 
-def run(settings: Settings, ready: Callable[[str], None] = lambda url: None) -> int:
+def run(settings: Settings, ready: Callable[[Urls], None] = lambda urls: None) -> int:
     """Serves until SIGTERM or SIGINT, then finishes what is in flight; returns the exit code.
 
-    `ready` is told the address once the daemon answers on it. Raises `CannotListen`,
-    `BadSetting`, `StateError`, `BadTokenKey` or another `GooseError` when it cannot start.
+    `ready` is told the addresses once the daemon answers on them. Raises `CannotListen`,
+    `BadSetting`, `TlsUnusable`, `StateError`, `BadTokenKey` or another `GooseError` when it cannot
+    start.
     """
     logs.configure(settings.log_level)
     with ExitStack() as closing:
@@ -68,6 +67,7 @@ def assemble(
     The state is migrated and the token key made on the way. Raises `GooseError`.
     """
     home = settings.home
+    tls = None if settings.lab else _tls(settings)
     store = open_store(settings.store())
     threads = _REMOTE_STORE_THREADS if store.remote else _STORE_THREADS
     state = open_state(home, settings.db_dsn, clock())
@@ -86,51 +86,27 @@ def assemble(
         state_threads=closing.enter_context(ThreadPoolExecutor(_STATE_THREADS, "state")),
         store_threads=closing.enter_context(ThreadPoolExecutor(threads, "store")),
         admin_threads=closing.enter_context(ThreadPoolExecutor(_ADMIN_THREADS, "admin")),
+        tls=tls,
+        authority_file=AuthorityFile(settings.tls_ca),
     )
 
 
-@asynccontextmanager
-async def serving(deps: Deps) -> AsyncIterator[str]:
-    """Serves within the block; gives the address that it listens on. On leaving the block no new
-    connection is taken, and requests in flight have `shutdown_grace` to finish."""
-    settings = deps.settings
-    connections = logging.getLogger("goosed.connections")
-    connections.addFilter(edge.is_ours)
-    runner = web.AppRunner(
-        create_app(deps),
-        logger=connections,
-        access_log=None,
-        shutdown_timeout=settings.shutdown_grace.total_seconds(),
-        # Longer than the pause of an installer between two fetches.
-        keepalive_timeout=75,
-    )
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.listen.host, settings.listen.port, backlog=_BACKLOG)
-        try:
-            await site.start()
-        except OSError as error:
-            raise CannotListen(
-                f"cannot listen on {settings.listen}: {error.strerror or error}",
-                address=str(settings.listen),
-            ) from error
-        host, port = runner.addresses[0][:2]
-        yield f"http://{Address(host, port)}"
-    finally:
-        await runner.cleanup()
+def _tls(settings: Settings) -> ServerTls:
+    client_ca = settings.tls_client_ca if settings.agent_certificates else None
+    return ServerTls(settings.tls_certificate, settings.tls_key, client_ca)
 
 
-async def _serve(deps: Deps, ready: Callable[[str], None]) -> None:
+async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(deps) as url, orchestration.running(deps):
+    async with serving(deps) as urls, certificates.watching(deps), orchestration.running(deps):
         tallying = asyncio.create_task(_tally(deps))
         try:
-            with _ready_file(deps.settings.ready_file, url):
-                log.info("listening", extra={"fields": {"url": url}})
-                ready(url)
+            with _ready_file(deps.settings.ready_file, urls):
+                log.info("listening", extra={"fields": asdict(urls)})
+                ready(urls)
                 await stop.wait()
                 log.info("stopping: no new connections; requests in flight are finished")
         finally:
@@ -139,12 +115,12 @@ async def _serve(deps: Deps, ready: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _ready_file(file: Path | None, url: str) -> Iterator[None]:
+def _ready_file(file: Path | None, urls: Urls) -> Iterator[None]:
     """Has `file` say, within the block, where the daemon answers. Raises `BadSetting`."""
     if file is None:
         yield
         return
-    content = json.dumps({"url": url, "pid": os.getpid()}) + "\n"
+    content = json.dumps({"url": urls.main, "boot_url": urls.boot, "pid": os.getpid()}) + "\n"
     try:
         replace_file(file, content.encode())
     except OSError as error:

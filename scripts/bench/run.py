@@ -161,7 +161,7 @@ class Bench:
     def goosed(self) -> Iterator[str]:
         """A daemon over the site, on a free port of loopback."""
         port = free_port()
-        command = [*GOOSECTL, "serve", "--listen", f"127.0.0.1:{port}"]
+        command = [*GOOSECTL, "serve", "--lab", "--listen", f"127.0.0.1:{port}"]
         with running(command, port):
             yield f"http://127.0.0.1:{port}"
 

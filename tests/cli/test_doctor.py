@@ -29,6 +29,7 @@ def home(
     make_store(tmp_path / "store", FILES)
     monkeypatch.setenv("GOOSE_HOME", str(tmp_path))
     monkeypatch.setenv("GOOSED_LISTEN", f"127.0.0.1:{free_port()}")
+    monkeypatch.setenv("GOOSED_LAB", "true")
     for words in (
         ["key", "new", "release", "--out", str(tmp_path / "keys")],
         ["trust", "init", "--signer", str(tmp_path / "keys/release.pub"), "--yes"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -184,3 +185,16 @@ def one_card(release: str) -> BootContext:
     routes = [{"to": "10.8.0.0/16", "via": "10.0.0.254"}, {"to": "fd08::/32", "via": "fd00::1"}]
     own = {"address": "10.0.0.11/24", "address6": "fd00::b/64", "mtu": 9000, "routes": routes}
     return boot(to=profile(release), on=machine(network=own | {"search": ["lab.example.org"]}))
+
+
+def over_tls(release: str) -> BootContext:
+    """A plain machine at a site that serves rendered files over HTTPS."""
+    base, made = "https://10.0.0.5:8443", boot(to=profile(release))
+    return replace(
+        made,
+        base_url=base,
+        artifacts=made.artifacts.replace(BASE, base),
+        callback=made.callback.replace(BASE, base),
+        boot_url="http://10.0.0.5:8080",
+        ca="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )

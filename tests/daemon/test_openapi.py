@@ -53,6 +53,8 @@ def test_every_operation_says_who_may_and_how_it_is_refused(described: Any) -> N
     assert {path for path in open_to_all if path.startswith("/v1/")} == {
         "/v1/boot/ipxe",
         "/v1/boot/grub",
+        "/v1/boot/ca.crt",
+        "/v1/boot/ca/{release}.img",
         "/v1/render/{installer}",
         "/v1/artifacts/{bundle}/{path}",
         "/v1/machines/{mac}/progress",

@@ -15,7 +15,16 @@ import pytest
 
 from goosed_daemon.infra import validate
 from goosed_daemon.render import grub, ipxe
-from tests.daemon.infra_site import BASE, RELEASES, boot, full, networked, one_card, profile
+from tests.daemon.infra_site import (
+    BASE,
+    RELEASES,
+    boot,
+    full,
+    networked,
+    one_card,
+    over_tls,
+    profile,
+)
 from tests.parts import part
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,6 +44,11 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "refuse.grub": lambda: grub.refuse("no machine has MAC 52:54:00:12:34:99"),
     "install-network-rhel9.ipxe": lambda: ipxe.install(networked("rhel9")),
     "install-network-debian12.grub": lambda: grub.install(networked("debian12")),
+    "install-tls-rhel9.grub": lambda: grub.install(over_tls("rhel9")),
+    "install-tls-rhel9.ipxe": lambda: ipxe.install(over_tls("rhel9")),
+    "install-tls-debian12.ipxe": lambda: ipxe.install(over_tls("debian12")),
+    "tls-rhel9.ks": lambda: validate.rendered(over_tls("rhel9")),
+    "tls-debian12.preseed": lambda: validate.rendered(over_tls("debian12")),
     "local.ipxe": lambda: ipxe.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
     "refuse.ipxe": lambda: ipxe.refuse("no machine has MAC 52:54:00:12:34:99"),
     "minimal.ks": lambda: validate.rendered(boot()),

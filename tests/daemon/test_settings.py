@@ -30,11 +30,46 @@ def load(folder: Path, text: str = "", **environ: str) -> Settings:
 def test_defaults_hold_without_file_and_environment(tmp_path: Path) -> None:
     settings = Settings.load({"GOOSE_HOME": str(tmp_path)})
     assert settings.home == Home(tmp_path)
-    assert settings.listen == Address("127.0.0.1", 8080)
+    assert settings.listen == Address("127.0.0.1", 8443)
+    assert settings.boot_listen == Address("127.0.0.1", 8080)
     assert settings.token_ttl == timedelta(minutes=30)
     assert settings.arm_tries == 3
     assert settings.public_url is None
-    assert settings.url() == "http://127.0.0.1:8080"
+    assert settings.url() == "https://127.0.0.1:8443"
+    assert settings.boot_base() == "http://127.0.0.1:8080"
+    assert settings.tls_certificate == tmp_path / "pki" / "issued" / "goosed.crt"
+    assert settings.tls_key == tmp_path / "pki" / "issued" / "goosed.key"
+    assert settings.tls_ca == settings.tls_client_ca == tmp_path / "pki" / "ca.crt"
+
+
+def test_a_lab_has_one_listener_and_no_tls(tmp_path: Path) -> None:
+    settings = load(tmp_path, "lab: true\n")
+    assert settings.listen == Address("127.0.0.1", 8080)
+    assert settings.boot_listen is None
+    assert settings.url() == settings.boot_base() == "http://127.0.0.1:8080"
+    assert settings.authority() is None
+
+
+@pytest.mark.parametrize(
+    "setting", ["boot_listen: 0.0.0.0:80", "tls_certificate: x.crt", "agent_certificates: true"]
+)
+def test_tls_that_a_lab_would_leave_out_is_refused(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(BadSetting, match=setting.partition(":")[0]) as caught:
+        load(tmp_path, f"lab: true\n{setting}\n")
+    assert "lab" in caught.value.hint
+
+
+def test_a_plain_public_url_is_refused_where_tls_is_served(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="not https") as caught:
+        load(tmp_path, "public_url: http://goose.example\n")
+    assert "boot_url" in caught.value.hint
+    assert load(tmp_path, "public_url: http://goose.example\nlab: true\n").public_url
+
+
+def test_no_boot_listener_is_a_choice(tmp_path: Path) -> None:
+    settings = load(tmp_path, "boot_listen: none\n")
+    assert settings.boot_listen is None
+    assert settings.boot_base() == "https://127.0.0.1:8443"
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -151,7 +186,10 @@ def test_a_token_of_nats_in_a_file_that_others_may_read_is_refused(tmp_path: Pat
 
 def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
     values = {
-        "listen": "0.0.0.0:81", "public_url": "http://h:1", "token_ttl": "2h",
+        "lab": "false", "listen": "0.0.0.0:81", "boot_listen": "0.0.0.0:82",
+        "boot_url": "http://h:82", "boot_files": "a/*.efi b/x", "tls_certificate": "/c.crt",
+        "tls_key": "/c.key", "tls_ca": "/ca.crt", "tls_client_ca": "/clients.crt",
+        "agent_certificates": "true", "public_url": "https://h:1", "token_ttl": "2h",
         "replay_window": "1m", "enrol_ttl": "3h", "agent_token_ttl": "1d", "agent_interval": "1m",
         "arm_tries": "4", "secrets": "/s", "identity": "/i",
         "cache_bytes": "0", "shutdown_grace": "5s", "ready_file": "/r", "log_level": "debug",

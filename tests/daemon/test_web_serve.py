@@ -45,7 +45,7 @@ def start(
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", COMMANDS[command], *arguments],
-        env={"PATH": os.environ["PATH"], "GOOSE_HOME": str(site), **environ},
+        env={"PATH": os.environ["PATH"], "GOOSE_HOME": str(site), "GOOSED_LAB": "true", **environ},
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
@@ -98,7 +98,11 @@ def test_a_state_that_fails_at_the_end_is_logged_and_no_failure(site: Path) -> N
 def test_the_ready_file_is_there_while_it_answers(site: Path) -> None:
     ready = site / "ready.json"
     with daemon(site, GOOSED_READY_FILE=str(ready)) as (process, url):
-        assert json.loads(ready.read_text()) == {"url": url, "pid": process.pid}
+        assert json.loads(ready.read_text()) == {
+            "url": url,
+            "boot_url": None,
+            "pid": process.pid,
+        }
         process.terminate()
         process.communicate(timeout=20)
     assert not ready.exists()

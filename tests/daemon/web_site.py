@@ -15,7 +15,8 @@ from goosed_daemon import machines
 from goosed_daemon.home import Home
 from goosed_daemon.settings import Settings
 from goosed_daemon.web.deps import Deps
-from goosed_daemon.web.serve import assemble, serving
+from goosed_daemon.web.listeners import serving
+from goosed_daemon.web.serve import assemble
 from tests.daemon.content import Content, make_store
 from tests.daemon.state_backends import MAC, NOW
 
@@ -113,14 +114,19 @@ async def running(folder: Path, profiles: str = PROFILES, **environ: str) -> Asy
     home = Home(folder)
     home.infra.mkdir(parents=True)
     (home.infra / "site.yaml").write_text(profiles)
-    known = {"GOOSE_HOME": str(folder), "GOOSED_LISTEN": "127.0.0.1:0", **environ}
+    known = {
+        "GOOSE_HOME": str(folder),
+        "GOOSED_LISTEN": "127.0.0.1:0",
+        "GOOSED_LAB": "true",
+        **environ,
+    }
     settings = Settings.load(known)
     make_store(settings.store(), FILES)
     clock = Clock()
     with ExitStack() as closing:
         deps = assemble(settings, closing, clock)
         async with (
-            serving(deps) as url,
+            serving(deps) as urls,
             ClientSession(auto_decompress=False, raise_for_status=False) as client,
         ):
-            yield Lab(deps, clock, url, client, home)
+            yield Lab(deps, clock, urls.main, client, home)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ class Site:
         self.home = folder / "home"
         self.media = folder / "media"
         self.log = folder / "goosed.log"
-        self.url = ""
+        self.url = self.boot_url = ""
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -99,9 +100,11 @@ class Site:
 
     def serve(self, *, seconds: float = 20) -> None:
         """Start goosed on a free port of the loopback address; returns once it answers."""
+        self.issue()
         ready = self.folder / "ready.json"
         environment = self._environment() | {"GOOSED_READY_FILE": str(ready)}
         command = [sys.executable, "-m", "goosectl", "serve", "--listen", "127.0.0.1:0"]
+        command += ["--boot-listen", "127.0.0.1:0"]
         with self.log.open("wb") as log:
             self._daemon = subprocess.Popen(
                 command,
@@ -115,20 +118,39 @@ class Site:
             assert self._daemon.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, f"not ready after {seconds} s"
             time.sleep(0.05)
-        self.url = json.loads(ready.read_text())["url"]
+        told = json.loads(ready.read_text())
+        self.url, self.boot_url = told["url"], told["boot_url"]
+
+    def issue(self) -> None:
+        """The site's authority, and a certificate for this machine as guests see it, once."""
+        if (self.home / "pki").exists():
+            return
+        networks = ("--permit", "127.0.0.0/8", "--permit", "10.0.2.0/24")
+        self.goosectl("pki", "init", *networks)
+        self.goosectl("pki", "issue", "goosed", "--ip", "127.0.0.1", "--ip", "10.0.2.2")
 
     @property
     def port(self) -> int:
-        """The port that goosed listens on."""
+        """The port of HTTPS."""
         return int(self.url.rsplit(":", 1)[1])
 
+    @property
+    def boot_port(self) -> int:
+        """The port of the boot listener."""
+        return int(self.boot_url.rsplit(":", 1)[1])
+
     def get(self, path: str) -> str:
-        """The text that goosed answers to a GET."""
+        """What goosed answers to a GET over HTTPS."""
         return self.get_bytes(path).decode()
 
     def get_bytes(self, path: str) -> bytes:
-        """What goosed answers to a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+        """The bytes that goosed answers to a GET over HTTPS."""
+        return self.fetch(self.url + path)
+
+    def fetch(self, url: str) -> bytes:
+        """What is at `url`; of HTTPS what the site's authority vouches for, and no other."""
+        trusted = ssl.create_default_context(cafile=str(self.home / "pki" / "ca.crt"))
+        with urllib.request.urlopen(url, timeout=60, context=trusted) as answer:
             return bytes(answer.read())
 
     def logged(self, message: str) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def qemu_parts(firmware: Firmware) -> None:
 
 def loader(site: Site) -> str:
     """What a site's DHCP server names to iPXE."""
-    return f"http://{HOST}:{site.port}/boot.ipxe"
+    return f"http://{HOST}:{site.boot_port}/boot.ipxe"
 
 
 def secret_of(screen: str) -> str:
@@ -48,16 +48,17 @@ def events(site: Site, name: str) -> list[str]:
 
 def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
     """Assert the whole story of one install by the guest."""
-    base = f"http://{HOST}:{site.port}"
+    base, boot = f"https://{HOST}:{site.port}", f"http://{HOST}:{site.boot_port}"
     in_order(
         unbroken(screen),
-        f"goose: {mac} asks {base}",
+        f"goose: {mac} asks {boot}",
         f"goose: {name} is about to be installed",
         "goose: ERASES the disk vda",
         "goose: profile rhel9 installs rhel9 by kickstart",
         "goose: bundle site-base 2026.11.1",
         "/rhel9/images/pxeboot/vmlinuz",
         "/rhel9/images/pxeboot/initrd.img",
+        f"{boot}/v1/boot/ca/rhel9.img",
         f"BOOTIF=01-{mac.replace(':', '-')} inst.ks={base}/v1/render/kickstart?token=",
         "guest: network is up on ",
         f" {mac}guest: first fetch begins",
@@ -69,7 +70,7 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
     kickstart = between(screen, "guest: first fetch begins", "guest: first fetch ends")
     assert f"{name}.test.example" in kickstart
     assert f"{base}/v1/artifacts/site-base" in kickstart
-    assert "guest: first fetch ends with wget exit code 0\n" in screen
+    assert "guest: first fetch ends with curl exit code 0\n" in screen
     refusal = between(screen, "guest: second fetch begins", "guest: second fetch ends")
     assert refusal.startswith("HTTP/1.1 410 "), refusal
     assert '"code": "token-used"' in refusal
@@ -93,7 +94,7 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
         assert secret.encode() not in kept.read_bytes(), f"the secret is in {kept}"
 
 
-def test_bios_machine_with_two_cards_installs_once_from_the_signed_bundle(
+def test_bios_machine_with_two_cards_renders_over_https_and_installs_once(
     site: Site, tmp_path: Path
 ) -> None:
     qemu_parts("bios")
@@ -106,7 +107,7 @@ def test_bios_machine_with_two_cards_installs_once_from_the_signed_bundle(
     installs_once(site, "with-bios", mac, screen)
 
 
-def test_uefi_machine_installs_once_from_the_signed_bundle(site: Site, tmp_path: Path) -> None:
+def test_uefi_machine_renders_over_https_and_installs_once(site: Site, tmp_path: Path) -> None:
     qemu_parts("uefi")
     mac = "52:54:00:10:00:02"
     site.goosectl("machine", "arm", "with-uefi")
@@ -115,8 +116,10 @@ def test_uefi_machine_installs_once_from_the_signed_bundle(site: Site, tmp_path:
     installs_once(site, "with-uefi", mac, screen)
 
 
-@pytest.mark.timeout(600)  # seconds; a minute on an idle machine, several on a busy one
-def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path: Path) -> None:
+@pytest.mark.timeout(1800)  # seconds; a minute on an idle machine, many on a busy one
+def test_debian_installer_claims_its_preseed_over_https_with_its_token(
+    site: Site, tmp_path: Path
+) -> None:
     qemu_parts("bios")
     mac = "52:54:00:10:00:03"
     recipe = site.debian_installer(part("debian-installer kernel"))
@@ -128,13 +131,14 @@ def test_debian_installer_claims_its_preseed_with_its_token(site: Site, tmp_path
         "bios", mac=mac, bootfile=loader(site), scratch=tmp_path, memory_mb=1600
     ) as machine:
         # Only the preseed names the mirror, and what stands in for it here has no packages.
-        screen = machine.wait_for("Bad archive mirror", seconds=540)
+        screen = machine.wait_for("Bad archive mirror", seconds=1700)
     in_order(
         unbroken(screen),
         "goose: with-debian is about to be installed",
         "goose: profile debian12 installs debian12 by preseed",
         "/debian12/linux",
         "/debian12/initrd.gz",
+        f"http://{HOST}:{site.boot_port}/v1/boot/ca/debian12.img",
         "Bad archive mirror",
     )
     requests = [

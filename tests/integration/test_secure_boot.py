@@ -11,7 +11,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pytest
 
@@ -71,13 +71,20 @@ def tftp(tmp_path: Path) -> Path:
 def publish(site: Site, folder: Path, mac: str) -> None:
     """Put what GRUB will ask for below a TFTP folder, under the paths that goosed has it at."""
     query = f"mac={mac}&uuid=00000000-0000-0000-0000-000000000000&platform=efi&buildarch=x86_64"
-    path = f"/v1/boot/grub?{query}&port={site.port}"
-    script = site.get(path).replace(site.url, f"http://{HOST}:{site.port}")
-    paths = [word for word in script.split("'") if word.startswith("/v1/artifacts/")]
-    assert len(paths) == 2
+    path = f"/v1/boot/grub?{query}&port={site.boot_port}"
+    script = boot_text(site, path)
+    paths = [
+        word for word in script.split("'") if word.startswith(("/v1/artifacts/", "/v1/boot/ca/"))
+    ]
+    assert len(paths) == 3
     put(folder, path, script.encode())
     for name in paths:
-        put(folder, unquote(name), site.get_bytes(name))
+        put(folder, unquote(name), site.fetch(site.boot_url + name))
+
+
+def boot_text(site: Site, path: str) -> str:
+    """What the boot listener answers, as guests see this machine."""
+    return site.fetch(site.boot_url + path).decode().replace("127.0.0.1", HOST)
 
 
 def put(folder: Path, path: str, content: bytes) -> None:
@@ -93,9 +100,9 @@ def installs_once(site: Site, name: str, mac: str, screen: str) -> None:
         f"goose: {name} is about to be installed",
         "goose: ERASES the disk vda",
         "guest: kernel arguments: BOOT_IMAGE=",
-        f"BOOTIF=01-{mac.replace(':', '-')} inst.ks=http://{HOST}:{site.port}/v1/render/kickstart",
+        f"BOOTIF=01-{mac.replace(':', '-')} inst.ks=https://{HOST}:{site.port}/v1/render/kickstart",
         f"guest: network is up on eth0 {mac}",
-        "guest: first fetch ends with wget exit code 0",
+        "guest: first fetch ends with curl exit code 0",
         "guest: reported: installed",
         "guest: power off",
     )
@@ -112,7 +119,7 @@ def test_signed_grub_of_a_distribution_installs_over_tftp(
     shutil.copyfile(part("signed grubnet"), tftp / "grubx64.efi")
     mac = "52:54:00:10:00:05"
     site.goosectl("machine", "arm", "with-signed-grub")
-    chain = site.get("/boot.grub")
+    chain = boot_text(site, "/boot.grub")
     (tftp / "grub" / "grub.cfg").write_text(f"set goose=tftp,{HOST}\n{chain}")
     publish(site, tftp, mac)
     with Machine(
@@ -157,9 +164,7 @@ def test_own_grub_installs_over_http(
 ) -> None:
     mac = "52:54:00:10:00:06"
     site.goosectl("machine", "arm", "with-own-grub")
-    (tftp / "grub" / "grub.cfg").write_text(
-        site.get("/boot.grub").replace(urlsplit(site.url).netloc, f"{HOST}:{site.port}")
-    )
+    (tftp / "grub" / "grub.cfg").write_text(boot_text(site, "/boot.grub"))
     with Machine(
         "secure",
         mac=mac,
@@ -171,7 +176,7 @@ def test_own_grub_installs_over_http(
     ) as machine:
         screen = machine.wait_for_end(seconds=420)
     installs_once(site, "with-own-grub", mac, screen)
-    assert f"goose: {mac} asks (http,{HOST}:{site.port})" in screen
+    assert f"goose: {mac} asks (http,{HOST}:{site.boot_port})" in screen
     assert '"dyndbg=file drivers/net/* +p"' in screen, "blanks in an argument reach the kernel"
 
 

@@ -10,11 +10,9 @@ Everything is X.509 and PEM, for openssl to read: `ca.crt`, `ca.key`, and for ea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
 from cryptography import x509
@@ -24,71 +22,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from bundles import keyfile
 from bundles.store.durable import create_files, replace_file
-from goosed_daemon.errors import DaemonError
+from goosed_daemon.pki.certificate import Certificate, described
+from goosed_daemon.pki.certificate import load as load_certificate
+from goosed_daemon.pki.errors import AuthorityExists, BadName, NoAuthority, PkiError
+from goosed_daemon.pki.names import Address, Permitted
 
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=397)  # what clients still take (CA/Browser Forum, BR 6.3.2)
 SLACK = timedelta(minutes=5)  # before now: clocks of a sealed site differ
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
-
-Network = IPv4Network | IPv6Network
-Address = IPv4Address | IPv6Address
-
-
-class PkiError(DaemonError):
-    """The site's certification authority cannot do what was asked."""
-
-    code = "pki-failed"
-
-
-class NoAuthority(PkiError):
-    """The site has no certification authority yet."""
-
-    code = "no-authority"
-    default_hint = "`goosectl pki init --permit DOMAIN` makes one"
-
-
-class AuthorityExists(PkiError):
-    """The site has a certification authority already."""
-
-    code = "authority-exists"
-    default_hint = "`goosectl pki show` shows it; a new one takes an empty folder"
-
-
-class BadName(PkiError):
-    """A certificate cannot be for this name or address."""
-
-    code = "bad-certificate-name"
-
-
-@dataclass(frozen=True, slots=True)
-class Permitted:
-    """The domains, each with all below it, and the networks that an authority may vouch for."""
-
-    domains: tuple[str, ...]
-    networks: tuple[Network, ...]
-
-    def allows(self, name: str | Address) -> bool:
-        """Whether `name` is among them."""
-        if isinstance(name, str):
-            return any(name == domain or name.endswith(f".{domain}") for domain in self.domains)
-        return any(name in network for network in self.networks if network.version == name.version)
-
-    def __str__(self) -> str:
-        return ", ".join(map(str, (*self.domains, *self.networks)))
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What people want to know of a certificate."""
-
-    name: str
-    names: tuple[str, ...]  # DNS names and addresses; of an authority, what it may vouch for
-    client: bool
-    not_after: datetime
-    fingerprint: str  # SHA-256 of the DER, hexadecimal, as openssl shows it
-    path: Path
 
 
 class Authority:
@@ -148,16 +89,16 @@ class Authority:
             replace_file(public, chain)
         else:
             keyfile.write_pair(private, _secret(key), public, chain)
-        return _described(public, certificate)
+        return described(public, certificate)
 
     def show(self) -> Certificate:
         """The authority itself."""
-        return _described(self._folder / "ca.crt", self._certificate)
+        return described(self._folder / "ca.crt", self._certificate)
 
     def issued(self) -> Iterator[Certificate]:
         """What it issued, by name."""
         for path in sorted((self._folder / "issued").glob("*.crt")):
-            yield _described(path, _load(path))
+            yield described(path, load_certificate(path))
 
     def _check_names(self, names: Sequence[str | Address]) -> None:
         if not names:
@@ -214,36 +155,7 @@ def load(folder: Path) -> Authority:
     path = folder / "ca.crt"
     if not path.exists():
         raise NoAuthority(f"{folder} holds no certification authority")
-    return Authority(folder, _load(path))
-
-
-def permitted(texts: Sequence[str]) -> Permitted:
-    """Domains and networks as people write them. Raises `BadName`."""
-    domains, networks = [], []
-    for text in texts:
-        try:
-            networks.append(ip_network(text))
-        except ValueError as error:
-            if re.fullmatch(r"[0-9a-f.:]+(/[0-9]+)?", text):
-                raise BadName(f"{text!r} is not a network: {error}", hint="10.0.0.0/8") from error
-            domains.append(host(text))
-    return Permitted(tuple(domains), tuple(networks))
-
-
-def host(text: str) -> str:
-    """A DNS name in lower case. Raises `BadName`."""
-    name = text.lower().rstrip(".")
-    if not _HOST.fullmatch(name):
-        raise BadName(f"{text!r} is not a DNS name", hint="such as goose.site-a.example")
-    return name
-
-
-def address(text: str) -> Address:
-    """An IP address. Raises `BadName`."""
-    try:
-        return ip_address(text)
-    except ValueError as error:
-        raise BadName(f"{text!r} is not an IP address", hint="such as 10.0.0.5") from error
+    return Authority(folder, load_certificate(path))
 
 
 def _builder(
@@ -295,15 +207,6 @@ def _secret(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _load(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except OSError as error:
-        raise PkiError(f"{path}: {error.strerror}", hint="mend the file or its folder") from error
-    except ValueError as error:
-        raise PkiError(f"{path} is not a certificate", hint="restore it from a backup") from error
-
-
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """Raises `BadKey`, `KeyExposed` or `PkiError`."""
     try:
@@ -313,25 +216,3 @@ def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise PkiError(f"{path} is not an EC key", hint="restore it from a backup")
     return key
-
-
-def _described(path: Path, certificate: x509.Certificate) -> Certificate:
-    extensions = certificate.extensions
-    names: list[str] = []
-    client = False
-    for extension in extensions:
-        value = extension.value
-        if isinstance(value, x509.SubjectAlternativeName):
-            names = [str(general.value) for general in value]
-        elif isinstance(value, x509.NameConstraints):
-            names = [str(general.value) for general in value.permitted_subtrees or []]
-        elif isinstance(value, x509.ExtendedKeyUsage):
-            client = ExtendedKeyUsageOID.CLIENT_AUTH in value
-    return Certificate(
-        name=str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value),
-        names=tuple(names),
-        client=client,
-        not_after=certificate.not_valid_after_utc,
-        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
-        path=path,
-    )
