@@ -151,6 +151,31 @@ def render(
 
 
 @app.command()
+def schema(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="Site, OSProfile, Group or Machine.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of profiles, for editors: of one kind, or of all.
+
+    A first line `# yaml-language-server: $schema=infra.schema.json` in a file tells an editor.
+
+    Example: goosectl infra schema >infra.schema.json
+    """
+    import json
+
+    from bundles.document import nearest
+    from goosed_daemon.infra import schema as schemas
+    from goosed_daemon.infra.models import KINDS
+
+    if kind not in (None, *KINDS):
+        known = f"known: {', '.join(KINDS)}"
+        raise UsageError(f"no such kind {kind!r}", hint=nearest(str(kind), list(KINDS)) or known)
+    made = schemas.schema(kind)
+    output.get().result(made, text=json.dumps(made, indent=1))
+
+
+@app.command()
 def simulate(
     mac: Annotated[str, typer.Option(metavar="MAC", help="The MAC it asks with, or its name.")],
     uuid: Annotated[str | None, typer.Option(help="The UUID it reports.")] = None,

@@ -10,6 +10,7 @@ tests/cli/test_docs.py holds them equal.
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from bundles.errors import GooseError
 from goosectl import frame
 from goosectl.main import NOUNS, help_text
 from goosed_daemon import setting_table, telemetry
-from goosed_daemon.infra import reference
+from goosed_daemon.infra import reference, schema
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where it runs as a file
 from scripts import reading
@@ -79,6 +80,7 @@ def pages() -> dict[str, str]:
         "profiles.md": profiles,
         "reading-bundles.md": reading.reference(),
         "settings.md": setting_table.reference(),
+        "../examples/infra/infra.schema.json": json.dumps(schema.schema(), indent=1) + "\n",
     }
 
 

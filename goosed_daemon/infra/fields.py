@@ -29,9 +29,22 @@ from goosed_daemon.infra import mac
 from goosed_daemon.infra.secret_text import SecretText
 
 T = TypeVar("T")
-_SPACES = re.compile(r"\s")
+_HOST_FORM = (
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
 
 
+def shaped(pattern: str) -> Callable[[Callable[[str], T]], Callable[[str], T]]:
+    """Tells the exported schema by `shape` that a check lets nothing pass but `pattern`."""
+
+    def mark(check: Callable[[str], T]) -> Callable[[str], T]:
+        check.shape = {"pattern": f"^(?:{pattern})$"}  # type: ignore[attr-defined]
+        return check
+
+    return mark
+
+
+@shaped(r"\S(?:.{0,4094}\S)?")
 def line(text: str) -> str:
     """One line of visible characters. Raises ValueError."""
     if not text:
@@ -57,9 +70,10 @@ def _form(pattern: str, what: str, *, secret: bool = False) -> Callable[[str], s
             raise ValueError(f"{shown} is not {what}")
         return text
 
-    return check
+    return shaped(pattern)(check)
 
 
+@shaped(_HOST_FORM)
 def _hostname(text: str) -> str:
     _host_form(text)
     if len(text) > 253 or any(len(label) > 63 for label in text.split(".")):
@@ -117,6 +131,14 @@ def _command(text: str) -> str:
     if text.startswith("%"):
         raise ValueError("begins with %, which a kickstart takes for the end of its section")
     return text
+
+
+@shaped(
+    r"(?:01[:-])?[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}"
+    r"|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}|[0-9A-Fa-f]{6}-[0-9A-Fa-f]{6}"
+)
+def _mac(text: str) -> str:
+    return mac.normalise(line(text))
 
 
 def _uuid(text: str) -> str:
@@ -212,10 +234,7 @@ def one_or_more(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-_host_form = _form(
-    r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*",
-    "a host name",
-)
+_host_form = _form(_HOST_FORM, "a host name")
 _URL_FORM = re.compile(r"[A-Za-z0-9:/.\[\]_~%@+-]+")
 
 _link_form = _form(
@@ -245,7 +264,7 @@ Url = Annotated[str, AfterValidator(base_url)]
 ContentPath = Annotated[str, AfterValidator(_content_path)]
 KernelArgument = Annotated[str, AfterValidator(_kernel_argument)]
 Command = Annotated[str, AfterValidator(_command)]
-Mac = Annotated[str, AfterValidator(lambda text: mac.normalise(line(text)))]
+Mac = Annotated[str, AfterValidator(_mac)]
 Uuid = Annotated[str, AfterValidator(_uuid)]
 Timezone = Annotated[
     str,
@@ -265,7 +284,7 @@ password_hash = _form(
     "a password hash of crypt(5); make one with `openssl passwd -6`",
     secret=True,
 )
-PasswordHash = Annotated[str, AfterValidator(lambda text: SecretText(password_hash(text)))]
+PasswordHash = Annotated[str, AfterValidator(password_hash), AfterValidator(SecretText)]
 SshKey = Annotated[
     str,
     AfterValidator(
