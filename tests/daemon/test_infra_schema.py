@@ -86,6 +86,7 @@ def verdict(made: dict[str, Any]) -> ValidationError | None:
 @example({"apiVersion": "goose/v1", "kind": "Machine", "name": "a", "mac": "x", "labels": None})
 @example({"apiVersion": "goose/v1", "kind": "Group", "name": "a", "selector": None})
 @example({"apiVersion": "goose/v1", "kind": "Site", "name": "a", "variables": {"A": None}})
+@example({"apiVersion": "goose/v1", "kind": "Site", "name": "a", "variables": {"a": None}})
 def test_models_and_schema_agree(made: dict[str, Any]) -> None:
     error = verdict(made)
     for validator in (ALL, ONE[made["kind"]]):

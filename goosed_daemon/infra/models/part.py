@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from goosed_daemon.infra import fields as f
@@ -27,19 +28,38 @@ class Part(BaseModel):
         given = value
         if None in value.values():
             given = {key: v for key, v in value.items() if v is not None or key not in known}
-        for name in of_words & given.keys():
+        for name in of_words.keys() & given.keys():
             words = given[name]
             if type(words) is dict and None in words.values():
-                given = {**given, name: {k: v for k, v in words.items() if v is not None}}
+                kept = {k: v for k, v in words.items() if v is not None or not of_words[name](k)}
+                given = {**given, name: kept}
         return given
 
 
 @cache
-def _names(model: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]]:
-    """What its fields are called, and which of them hold words of the writer's own (labels)."""
+def _names(model: type[BaseModel]) -> tuple[frozenset[str], dict[str, Callable[[str], bool]]]:
+    """What its fields are called; of those that hold words of the writer's own (labels), whether a
+    key is a good one."""
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
-    of_words = {name for name, field in fields.items() if get_origin(field.annotation) is dict}
-    return frozenset(fields), frozenset(of_words)
+    of_words = {
+        name: _checker(get_args(field.annotation)[0])
+        for name, field in fields.items()
+        if get_origin(field.annotation) is dict
+    }
+    return frozenset(fields), of_words
+
+
+def _checker(form: Any) -> Callable[[str], bool]:
+    adapter = TypeAdapter(form)
+
+    def good(key: str) -> bool:
+        try:
+            adapter.validate_python(key)
+        except ValidationError:
+            return False
+        return True
+
+    return good
 
 
 class Kind(Part):
