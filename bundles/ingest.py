@@ -160,7 +160,8 @@ def import_volumes(
         ]
         progress.preflight(_preflight(store, ingest, new))
         written = _store_documents(ingest, head)
-        progress.start("importing", sum(c.layer.size for _, share in new for c in share))
+        if new:
+            progress.start("importing", sum(c.layer.size for _, share in new for c in share))
         for volume, share in new:
             progress.volume(volume.path.name, volume.head.volume, len(stored))
             contents = VolumeContent(

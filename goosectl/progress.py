@@ -75,6 +75,9 @@ class Stage:
 
     def preflight(self, needs: Preflight) -> None:
         """See bundles.progress.Progress."""
+        if not needs.volumes:
+            self._line("nothing to import: what these volumes hold is here already")
+            return
         free = "how much is free cannot be known"
         if needs.free is not None:
             free = f"{sizes.text(needs.free)} free"
@@ -149,8 +152,10 @@ class Stage:
 
     def _end(self, stage: str, seconds: float) -> None:
         """The stage in one line: how much, how long, how fast."""
-        rate = f", {self.amount(int(self._done / seconds))}/s" if seconds >= 1 else ""
-        what = self.amount(self._done) if self._done or self._total else "done"
+        rate, what = "", "done"
+        if self._done or self._total:
+            what = self.amount(self._done)
+            rate = f", {self.amount(int(self._done / seconds))}/s" if seconds >= 1 else ""
         self._line(one_line(f"{stage}: {what} in {sizes.duration(seconds, tenths=True)}{rate}"))
 
 

@@ -95,6 +95,23 @@ def test_preflight_says_what_is_needed_and_what_is_free() -> None:
     }
 
 
+def test_volumes_whose_content_is_here_are_told_in_words() -> None:
+    output, _, stderr = make()
+    output.progress().preflight(Preflight(volumes=0, bytes=0, needed=0, free=None))
+    assert stderr.getvalue() == "nothing to import: what these volumes hold is here already\n"
+
+
+def test_a_stage_without_bytes_has_no_rate() -> None:
+    """As the sync at the end of an import, which cannot tell how far it is."""
+    clock = Clock()
+    output, _, stderr = make(clock=clock)
+    progress = output.progress()
+    progress.start("making durable", None)
+    clock.now += 3
+    progress.finish()
+    assert stderr.getvalue().splitlines()[-1] == "making durable: done in 3.0 s"
+
+
 def test_the_rate_forgets_what_was_passed_over() -> None:
     clock = Clock()
     output, _, stderr = make(clock=clock)
@@ -173,6 +190,18 @@ def test_a_bar_keeps_to_its_two_lines_however_narrow(
     if columns == 200:
         assert any("base-1.0.0.2of3.goose.tar (2 of 3): a\\x1b]0;owned" in line for line in lines)
     assert summary == "importing [bold]: 1.0 GB in 10.0 s, 100.0 MB/s"
+
+
+def test_a_bar_without_bytes_only_moves(screen: Callable[[int], Screen]) -> None:
+    clock, terminal = Clock(), screen(80)
+    output = Output(stdout=io.StringIO(), stderr=terminal.stream, clock=clock)
+    progress: Any = output.progress()
+    progress.start("making durable", None)
+    progress._live.refresh()
+    progress.finish()
+    drawn = next(line for line in lines_of(terminal.shown()) if line.startswith("making durable"))
+    assert "━" in drawn
+    assert "0 B" not in drawn
 
 
 def test_a_bar_that_failed_leaves_the_screen_and_gives_back_the_cursor(
