@@ -60,8 +60,8 @@ def disarm(state: State, mac: str, now: datetime, actor: str, reason: str = "dis
 
 
 def report(state: State, mac: str, step: str, now: datetime, actor: str, token: str) -> None:
-    """Records what the install begun by `token` says of itself: `started`, `failed` or
-    `installed`, which disarms the machine."""
+    """Records what the install begun by `token` says of itself: `started`, how far it is, `failed`
+    or `installed`, which disarms the machine."""
     with state.write(lock=mac) as transaction:
         ((count,),) = transaction.execute(
             "select count(*) from events where mac = ? and token = ? and kind like 'install-%'",
@@ -69,7 +69,8 @@ def report(state: State, mac: str, step: str, now: datetime, actor: str, token: 
         )
         if count < MAX_REPORTS:
             audit.record(transaction, now, f"install-{step}", actor, mac=mac, token=token)
-            workflow.observe(transaction, mac, _STEPS[step], now, token)
+            if step in _STEPS:  # the others are within one that began before
+                workflow.observe(transaction, mac, _STEPS[step], now, token)
         before = arming(transaction, mac)
         if step == "installed" and before is not None and before.armed:
             _set(transaction, mac, False, 0, now, actor, "installed")

@@ -311,6 +311,22 @@ Device = Annotated[
         )
     ),
 ]
+MountPoint = Annotated[
+    str,
+    AfterValidator(
+        _form(
+            r"swap|/|(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]{1,64})+",
+            "where a file system is mounted, such as /var, or swap",
+        )
+    ),
+]
+Size = Annotated[
+    str, AfterValidator(_form(r"[1-9][0-9]{0,6}[MGT]", "a size, such as 512M, 20G or 1T"))
+]
+VolumeName = Annotated[
+    str,
+    AfterValidator(_form(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}", "a volume's name (letters, digits, _)")),
+]
 Console = Annotated[
     str, AfterValidator(_form(r"[a-zA-Z]+\d+(?:,\d+[neo]?\d?r?)?", "a console, as ttyS0,115200n8"))
 ]

@@ -37,8 +37,13 @@ _PRESEED_LINE = re.compile(rf"\S+ [a-zA-Z0-9/._+-]+ (?:{_TYPES})(?: .*)?")
 
 
 # pykickstart warns as if a second one replaced the first. But Anaconda adds each key to the user's
-# (pyanaconda/core/users.py, set_user_ssh_key), and a VLAN names the device that carries it.
-_NOT_TWICE = ("An ssh user with the name ", "A network device with the name ")
+# (pyanaconda/core/users.py, set_user_ssh_key), a VLAN names the device that carries it, and each
+# disk of a mirror has a place for the BIOS's boot loader.
+_NOT_TWICE = (
+    "An ssh user with the name ",
+    "A network device with the name ",
+    "A partition with the mountpoint biosboot ",
+)
 
 
 @dataclass(frozen=True, slots=True)

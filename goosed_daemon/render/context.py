@@ -60,6 +60,14 @@ class BootContext:
         return self.machine.disk or self.profile.disk
 
     @property
+    def erased(self) -> str:
+        """What is erased, in words."""
+        devices = self.disk.devices
+        return (
+            f"the disk {devices[0]}" if len(devices) == 1 else f"the disks {' and '.join(devices)}"
+        )
+
+    @property
     def nameservers(self) -> tuple[str, ...]:
         """DNS servers of a machine with a static address."""
         network = self.machine.network

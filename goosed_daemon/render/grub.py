@@ -29,7 +29,6 @@ def install(boot: BootContext) -> str:
     """The script that starts the installer. Raises `Unquotable`."""
     return templates.get("install.grub.j2").render(
         boot=boot,
-        disk=boot.disk,
         device=_device(boot.boot_url or boot.base_url),
         arguments=(f"BOOTIF=01-{boot.mac.replace(':', '-')}", *kernel.arguments(boot)),
         kernel=_path(boot.boot_content(boot.profile.kernel)),

@@ -23,7 +23,6 @@ def install(boot: BootContext) -> str:
     """The script that starts the installer. Raises `Unquotable`."""
     return templates.get("install.ipxe.j2").render(
         boot=boot,
-        disk=boot.disk,
         arguments=kernel.arguments(boot),
         kernel=boot.boot_content(boot.profile.kernel),
         initrds=ramdisks(boot),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goosed_daemon import ca_image
-from goosed_daemon.render import agent, anaconda, kernel, templates
+from goosed_daemon.render import agent, anaconda, blivet, kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument
 
@@ -17,11 +17,12 @@ def render(boot: BootContext) -> str:
         site=boot.site,
         profile=boot.profile,
         machine=boot.machine,
-        disk=boot.disk,
         network=anaconda.commands(boot),
         network_script=anaconda.script(boot),
         agent=agent.shell(boot),
-        append=" ".join(map(kernel_argument, kernel.system_arguments(boot))),
+        storage=blivet.commands(
+            boot.disk, " ".join(map(kernel_argument, kernel.system_arguments(boot)))
+        ),
         # `timesource` came with RHEL 9, and RHEL 10 dropped what it replaced.
         has_timesource=boot.profile.release != "rhel8",
         anchors=_ANCHORS,

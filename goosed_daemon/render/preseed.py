@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import urlsplit
 
-from goosed_daemon.render import agent, kernel, network, networkd, templates
+from goosed_daemon.render import agent, kernel, network, networkd, partman, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument, shell
 
@@ -30,8 +30,9 @@ def render(boot: BootContext) -> str:
         host=host,
         networkd=network.needs_files(boot.machine.network),
         domain=domain,
-        disk=f"/dev/{boot.disk.device}",
-        method="lvm" if boot.disk.layout == "lvm" else "regular",
+        storage=list(partman.answers(boot.disk)),
+        disks=" ".join(f"/dev/{device}" for device in boot.disk.devices),
+        partman_command=_disks_command(boot),
         scheme=repo.scheme,
         mirror=repo.netloc,
         directory=repo.path,
@@ -44,7 +45,8 @@ def render(boot: BootContext) -> str:
             filter(
                 None,
                 [
-                    _late_command([*lines, *agent.shell(boot).splitlines()]),
+                    _report(boot, "configuring"),
+                    _or_failed(boot, _late_command([*lines, *agent.shell(boot).splitlines()])),
                     _report(boot, "installed"),
                 ],
             )
@@ -58,8 +60,13 @@ def script(boot: BootContext) -> str:
         site=boot.site,
         profile=boot.profile,
         machine=boot.machine,
-        network=networkd.script(boot),
+        system=[*partman.script(boot.disk), *networkd.script(boot)],
     )
+
+
+def _disks_command(boot: BootContext) -> str:
+    """What runs before the disks are touched: the daemon is told, and they get their names."""
+    return "; ".join(filter(None, [_report(boot, "disks"), partman.resolve(boot.disk)]))
 
 
 def _report(boot: BootContext, step: str) -> str:
@@ -68,6 +75,12 @@ def _report(boot: BootContext, step: str) -> str:
     if not url:
         return ""
     return f"{{ wget -q -T 20 -t 3 -O /dev/null --post-data= {shell(url)} || :; }}"
+
+
+def _or_failed(boot: BootContext, command: str) -> str:
+    """The installer itself tells nobody when its last step fails."""
+    failed = _report(boot, "failed")
+    return f"{{ {command} || {{ {failed}; false; }}; }}" if command and failed else command
 
 
 def _late_command(lines: list[str]) -> str:

@@ -99,6 +99,17 @@ def preseed(value: object) -> Quoted:
     return Quoted(text)
 
 
+_PARTMAN = re.compile(r"[A-Za-z0-9/][A-Za-z0-9/._-]*")
+
+
+def partman(value: object) -> Quoted:
+    """One word of a partman recipe. It has no quoting: a shell splits it and expands patterns."""
+    text = str(value)
+    if not _PARTMAN.fullmatch(text):
+        raise Unquotable(f"a partman recipe cannot hold {text!r}")
+    return Quoted(text)
+
+
 _TERMINATORS = ("&&", "||", ";")
 
 

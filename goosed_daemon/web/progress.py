@@ -18,7 +18,7 @@ from goosed_daemon.web.deps import Deps, address
 
 log = logging.getLogger("goosed.progress")
 
-STEPS = ("started", "failed", "installed")
+STEPS = ("started", "disks", "configuring", "failed", "installed")
 
 
 class Progress:

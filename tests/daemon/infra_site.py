@@ -198,3 +198,41 @@ def over_tls(release: str) -> BootContext:
         boot_url="http://10.0.0.5:8080",
         ca="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     )
+
+
+VOLUMES = {
+    "device": "disk/by-id/nvme-X",
+    "firmware": "uefi",
+    "filesystems": [
+        {"mount": "/", "size": "20G"},
+        {"mount": "/boot", "size": "2G", "type": "ext4"},
+        {"mount": "/var", "size": "10G", "grow": "true"},
+        {"mount": "/srv/data", "size": "1T", "type": "ext4", "name": "data"},
+        {"mount": "/scratch", "size": "8G", "partition": "true"},
+        {"mount": "swap", "size": "4G"},
+    ],
+}
+MIRROR = {
+    "device": "disk/by-id/ata-A",
+    "mirror": "disk/by-id/ata-B",
+    "firmware": "uefi",
+    "volumeGroup": "vg0",
+    "filesystems": [
+        {"mount": "/", "size": "20G"},
+        {"mount": "/home", "size": "8G", "grow": "true"},
+    ],
+}
+PLAIN_MIRROR = {"device": "sda", "mirror": "sdb", "firmware": "bios", "layout": "plain"}
+EITHER_FIRMWARE = {
+    "device": "sda",
+    "layout": "plain",
+    "filesystems": [
+        {"mount": "/", "size": "20G", "grow": "true"},
+        {"mount": "swap", "size": "4G"},
+    ],
+}
+
+
+def stored(disk: dict[str, Any], release: str) -> BootContext:
+    """A machine with a disk of its own."""
+    return boot(to=profile(release), on=machine(disk=disk))

@@ -18,7 +18,20 @@ from bundles.errors import GooseError
 from goosed_daemon.infra import validate
 from goosed_daemon.render import grub, ipxe, kickstart, preseed, quoting, templates
 from goosed_daemon.render.quoting import Unquotable
-from tests.daemon.infra_site import boot, full, machine, networked, one_card, profile, site
+from tests.daemon.infra_site import (
+    EITHER_FIRMWARE,
+    MIRROR,
+    PLAIN_MIRROR,
+    VOLUMES,
+    boot,
+    full,
+    machine,
+    networked,
+    one_card,
+    profile,
+    site,
+    stored,
+)
 from tests.daemon.readers import (
     grub_kernel_line,
     grub_words,
@@ -403,5 +416,6 @@ def test_a_template_cannot_write_a_value_without_quoting_it() -> None:
 @pytest.mark.parametrize("release", ["rhel8", "rhel9", "rhel10", "debian12", "debian13"])
 def test_what_is_rendered_is_valid_for_its_release(release: str) -> None:
     plain = boot(to=profile(release))
-    for context in (full(release), plain, networked(release), one_card(release)):
+    disks = [stored(disk, release) for disk in (VOLUMES, MIRROR, PLAIN_MIRROR, EITHER_FIRMWARE)]
+    for context in (full(release), plain, networked(release), one_card(release), *disks):
         assert validate.check(context.profile, validate.rendered(context)) == []

@@ -9,27 +9,42 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from goosed_daemon.infra import validate
 from goosed_daemon.render import grub, ipxe
+from goosed_daemon.render.context import BootContext
 from tests.daemon.infra_site import (
     BASE,
+    EITHER_FIRMWARE,
+    MIRROR,
+    PLAIN_MIRROR,
     RELEASES,
+    VOLUMES,
     boot,
     full,
     networked,
     one_card,
     over_tls,
     profile,
+    stored,
 )
 from tests.parts import part
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
-FORMS = {"full": full, "network": networked, "one-card": one_card}
+FORMS: dict[str, Callable[[str], BootContext]] = {
+    "full": full,
+    "network": networked,
+    "one-card": one_card,
+    "volumes": partial(stored, VOLUMES),
+    "mirror": partial(stored, MIRROR),
+    "plain-mirror": partial(stored, PLAIN_MIRROR),
+    "either-firmware": partial(stored, EITHER_FIRMWARE),
+}
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "chain.ipxe": lambda: ipxe.chain(BASE),

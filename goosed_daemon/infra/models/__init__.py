@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goosed_daemon.infra.models.addressing import Addressing, Route
-from goosed_daemon.infra.models.disk import Disk
+from goosed_daemon.infra.models.disk import ESP, Disk, Filesystem
 from goosed_daemon.infra.models.group import Group, NetworkDefaults
 from goosed_daemon.infra.models.inherited import MERGE, OF_PROFILE, OF_SITE, Inherited, Merge
 from goosed_daemon.infra.models.link import Bond, Ethernet, Vlan
@@ -24,6 +24,7 @@ KINDS: dict[str, type[Site | OSProfile | Group | Machine]] = {
 }
 
 __all__ = [
+    "ESP",
     "KICKSTART_RELEASES",
     "KINDS",
     "MERGE",
@@ -34,6 +35,7 @@ __all__ = [
     "Bond",
     "Disk",
     "Ethernet",
+    "Filesystem",
     "Group",
     "Inherited",
     "Machine",
