@@ -23,6 +23,7 @@ NOUNS = {
     "infra": ("goosectl.infra", "Check and show the site's machines and profiles."),
     "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
     "workflow": ("goosectl.workflow", "Follow every machine's way from armed to ready."),
+    "rollout": ("goosectl.rollout", "Install many machines in waves."),
     "token": ("goosectl.token", "Issue and revoke boot tokens."),
     "agent": (
         "goosectl.agent",

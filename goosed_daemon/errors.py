@@ -298,6 +298,22 @@ class TriesExhausted(DaemonError):
     status = 409
 
 
+class RolloutUnknown(DaemonError):
+    """No such rollout was ever started here."""
+
+    code = "rollout-unknown"
+    default_hint = "see `goosectl rollout list`"
+    status = 404
+
+
+class RolloutOver(DaemonError):
+    """The rollout is at its end, so that nothing of it can be paused or gone on with."""
+
+    code = "rollout-over"
+    default_hint = "start another with `goosectl rollout start`"
+    status = 409
+
+
 class ProfileInvalid(DaemonError):
     """The infra profiles have errors, so that nothing is installed from them."""
 

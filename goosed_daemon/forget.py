@@ -16,6 +16,8 @@ _WORKFLOWS = "workflow in (select id from workflows where mac = ?)"
 TABLES = {
     "observations": _WORKFLOWS,
     "facts": _WORKFLOWS,
+    "step_times": _WORKFLOWS,
+    "rollout_machines": "mac = ?",
     "workflows": "mac = ?",
     "tokens": "mac = ?",
     "agents": "mac = ?",

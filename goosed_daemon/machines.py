@@ -45,10 +45,21 @@ def arm(
     actor: str,
     new_id: Callable[[], UUID] = uuid4,
 ) -> None:
-    """Lets the machine install itself; it may be given `tries` boot tokens."""
+    """Lets the machine install itself; it may be given `tries` boot tokens. `new_id` gives the id
+    of the workflow that begins."""
     with state.write(lock=mac) as transaction:
-        _set(transaction, mac, True, tries, now, actor, "armed")
-        workflow.begin(transaction, mac, now, new_id())
+        _arm(transaction, mac, tries, now, actor, new_id())
+
+
+def arm_once(
+    state: State, mac: str, tries: int, now: datetime, actor: str, workflow_id: UUID
+) -> bool:
+    """Arms the machine unless this workflow began before; whether it did so now."""
+    with state.write(lock=mac) as transaction:
+        if transaction.execute("select 1 from workflows where id = ?", (str(workflow_id),)):
+            return False
+        _arm(transaction, mac, tries, now, actor, workflow_id)
+        return True
 
 
 def disarm(state: State, mac: str, now: datetime, actor: str, reason: str = "disarmed") -> None:
@@ -102,6 +113,13 @@ def take_try(transaction: Transaction, mac: str) -> int:
         (mac,),
     )
     return int(rows[0][0])
+
+
+def _arm(
+    transaction: Transaction, mac: str, tries: int, now: datetime, actor: str, workflow_id: UUID
+) -> None:
+    _set(transaction, mac, True, tries, now, actor, "armed")
+    workflow.begin(transaction, mac, now, workflow_id)
 
 
 def _set(

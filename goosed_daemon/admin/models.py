@@ -483,3 +483,63 @@ class NewAdminToken(Answer):
     role: Role
     expires_at: Time
     id: str
+
+
+# Rollouts
+
+
+class RolloutOrder(Order):
+    """Which machines to install, and how carefully."""
+
+    selector: list[Annotated[str, Field(max_length=200, pattern="^[^=]+=")]] = Field(
+        [], max_length=20, description="Labels that a machine must have, each `KEY=VALUE`."
+    )
+    profile: Word | None = Field(None, description="Only machines of this OSProfile.")
+    at_once: int = Field(10, ge=1, le=10_000, description="Machines under way at most.")
+    max_failures: int = Field(0, ge=0, le=10_000, description="More failed machines stop it.")
+    tries: int | None = Field(
+        None, ge=1, le=100, description="Boot tokens for each; null: `arm_tries`."
+    )
+    dry_run: bool = Field(False, description="Only tell which machines it would be.")
+
+
+class RolloutMachine(Answer):
+    """A machine of a rollout."""
+
+    name: str
+    mac: str
+    state: str = Field(description="waiting, running, ready, failed or cancelled.")
+    step: str | None
+    words: str | None
+
+
+class Rollout(Answer):
+    """A rollout, and how far it is."""
+
+    id: str | None = Field(description="Null of one that was not begun (`dry_run`).")
+    state: str = Field(description="running, paused, stopped, aborted or done.")
+    words: str | None = Field(description="Why it is in that state.")
+    selector: str
+    profile: str | None
+    at_once: int
+    max_failures: int
+    started_at: Time | None
+    started_by: str | None
+    machines: int
+    waiting: int
+    under_way: int
+    ready: int
+    failed: int
+
+
+class RolloutDetail(Rollout):
+    """A rollout with its machines."""
+
+    items: list[RolloutMachine]
+    remarks: list[str] = []
+
+
+class RolloutPage(Page):
+    """Rollouts, newest first."""
+
+    items: list[Rollout]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from goosed_daemon.admin import agents, bearers, boot_tokens, bundle_list, events, machines
+from goosed_daemon.admin import (
+    agents,
+    bearers,
+    boot_tokens,
+    bundle_list,
+    events,
+    machines,
+    rollouts,
+)
 from goosed_daemon.admin.operation import Operation
 
 ALL: tuple[Operation[Any], ...] = (
@@ -14,4 +22,5 @@ ALL: tuple[Operation[Any], ...] = (
     *events.ALL,
     *bundle_list.ALL,
     *bearers.ALL,
+    *rollouts.ALL,
 )

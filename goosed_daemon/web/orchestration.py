@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from bundles.document import InvalidDocument
 from bundles.errors import GooseError
-from goosed_daemon import outbox
+from goosed_daemon import outbox, rollouts
 from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.workflow import rows
@@ -19,6 +19,7 @@ from goosed_daemon.workflow.transition import Change
 log = logging.getLogger("goosed.workflow")
 
 IDLE = 0.25  # seconds between two looks when there was nothing to do
+ROLLOUTS_EVERY = 1.0  # seconds between two looks at the rollouts
 _FAULT = 2.0  # seconds before the next look after the state failed
 _COUNT_EVERY = 10.0  # seconds between two counts of the machines by state
 
@@ -30,6 +31,7 @@ async def running(deps: Deps) -> AsyncIterator[None]:
     sinks = () if nats is None else (outbox.put,)
     tasks = [
         asyncio.create_task(_turns(deps, Orchestrator(deps.state, sinks))),
+        asyncio.create_task(_rollouts(deps)),
         asyncio.create_task(_count(deps)),
     ]
     if nats is not None:
@@ -82,6 +84,17 @@ def _tell(deps: Deps, change: Change) -> None:
         fields |= {"reason": where.reason, "why": where.words}
     level = logging.WARNING if where.state == "failed" else logging.INFO
     log.log(level, "machine moved", extra={"fields": fields})
+
+
+async def _rollouts(deps: Deps) -> None:
+    while True:
+        try:
+            await deps.in_state(rollouts.turn, deps.state, deps.clock())
+        except GooseError as error:
+            fields = {"code": error.code}
+            log.error("rollouts wait: %s", error.message, extra={"fields": fields})
+            await asyncio.sleep(_FAULT)
+        await asyncio.sleep(ROLLOUTS_EVERY)
 
 
 async def _count(deps: Deps) -> None:
