@@ -20,6 +20,7 @@ from bundles.statement import Statement, Totals
 
 STATEMENT_NAME = "goose/statement.json"
 MAX_SIGNATURES = 16  # inside a volume; later ones are files beside it
+_LEAST_PART = 16 * 1024 * 1024  # bytes; of a small volume half of it
 _SEPARATOR = 1  # the comma between two layers
 
 
@@ -96,7 +97,9 @@ class Plan:
         self.volume_size = volume_size
         self._part_size = layout.MAX_PART
         if volume_size is not None:
-            self._part_size = min(layout.MAX_PART, _aligned(volume_size // 2))
+            # A part that no longer fits ends a volume: a sixteenth is the most that stays empty.
+            least = min(volume_size // 2, _LEAST_PART)
+            self._part_size = min(layout.MAX_PART, _aligned(max(volume_size // 16, least)))
         self.artifacts = tuple(artifacts)
         self.pieces = tuple(self._cut())
         counts = (sum(map(self._parts, artifact.files)) for artifact in artifacts)
