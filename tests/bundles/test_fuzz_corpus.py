@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,21 @@ def test_no_input_of_the_corpus_breaks_its_parser(target: str) -> None:
     inputs = sorted((fuzz.CORPUS / target).iterdir())
     taken = [judge(target, path.read_bytes()) for path in inputs]
     assert any(taken), "no input comes through, so what lies behind the parser is never reached"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_corpus_holds_what_is_taken_and_what_is_refused(target: str) -> None:
+    """A fuzzer that begins with one document rarely finds the way to another."""
+    inputs = sorted((fuzz.CORPUS / target).iterdir())
+    taken = [judge(target, path.read_bytes()) for path in inputs]
+    assert len(inputs) > 5 and len(set(taken)) == 2
+
+
+def test_the_words_of_a_corpus_are_a_dictionary() -> None:
+    said = fuzz.dictionary([b'{"format":1,"name":"base"}', b'{"format":2}'])
+    first, *others = said.splitlines()
+    assert bytes.fromhex(first.strip('"').replace("\\x", "")) == b'"format":'
+    assert all(re.fullmatch(r'"(\\x[0-9a-f]{2})+"', line) for line in (first, *others))
 
 
 def test_every_seed_is_taken() -> None:
