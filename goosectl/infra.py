@@ -151,6 +151,31 @@ def render(
 
 
 @app.command()
+def diff(
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="A folder, or a git revision of the new one.")
+    ],
+    new: Annotated[
+        Path | None, typer.Argument(metavar="[NEW]", help="A folder; else the site's own.")
+    ] = None,
+) -> None:
+    """Say which machines a change of the profiles would change, and how.
+
+    Every document that a machine is given is rendered from both and compared. Machines that change
+    alike are told together; with --json each by itself. Secrets are hidden: of two that are written
+    out it is said that they differ.
+
+    Example: goosectl infra diff HEAD~1 infra
+    """
+    from goosectl import infra_diff, revision
+
+    after = _load(new)
+    with revision.folder(old, site.home().infra if new is None else new) as folder:
+        before = _load(folder)
+    infra_diff.show(before, after, own=new is None)
+
+
+@app.command()
 def schema(
     kind: Annotated[
         str | None, typer.Argument(metavar="[KIND]", help="Site, OSProfile, Group or Machine.")

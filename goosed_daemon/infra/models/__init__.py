@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from goosed_daemon.infra.models.addressing import Addressing, Route
 from goosed_daemon.infra.models.disk import ESP, Disk, Filesystem
-from goosed_daemon.infra.models.group import Group, NetworkDefaults
+from goosed_daemon.infra.models.group import Group
 from goosed_daemon.infra.models.inherited import MERGE, OF_PROFILE, OF_SITE, Inherited, Merge
 from goosed_daemon.infra.models.link import Bond, Ethernet, Vlan
 from goosed_daemon.infra.models.machine import Machine
@@ -41,7 +41,6 @@ __all__ = [
     "Machine",
     "Merge",
     "Network",
-    "NetworkDefaults",
     "OSProfile",
     "Requirement",
     "Route",
