@@ -11,12 +11,22 @@ from typing import TextIO
 
 # Tokens travel in queries; nothing that looks like one is written down.
 _SECRET = re.compile(r"(\w*(?:token|secret|password)=)[^&;\s\"']+", re.IGNORECASE)
+# Nor what looks like one by itself, wherever somebody put it: what `token_key` derives is base64url
+# of 32 bytes or more, in which both cases do not fail to appear; digests have one. Admin tokens say
+# what they are.
+_CHARACTER = "[A-Za-z0-9_-]"
+_WORD = re.compile(
+    rf"(?<!{_CHARACTER})(?=[a-z0-9_-]*[A-Z])(?=[A-Z0-9_-]*[a-z]){_CHARACTER}{{43,}}"
+    r"|goose_admin_[0-9A-Za-z]+"
+)
 HIDDEN = "[hidden]"
 
 
 def redact(text: str) -> str:
-    """`text` with the values of secret query parameters hidden."""
-    return _SECRET.sub(rf"\g<1>{HIDDEN}", text) if "=" in text else text
+    """`text` with the values of secret query parameters hidden, and what looks like a secret."""
+    if "=" in text:
+        text = _SECRET.sub(rf"\g<1>{HIDDEN}", text)
+    return _WORD.sub(HIDDEN, text) if len(text) > 12 else text
 
 
 class JsonFormatter(logging.Formatter):

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from goosed_daemon import audit
 from goosed_daemon.errors import DaemonError, TokenExpired, TokenRevoked, TokenUnknown, TokenUsed
-from goosed_daemon.state.protocol import State
-from goosed_daemon.token_rows import Token
+from goosed_daemon.state.protocol import State, Transaction
+from goosed_daemon.token_rows import COLUMNS, Token
 
 MAX_EVENTS = 10  # audit events per token; further refusals are only counted
 UNKNOWN = "this token was never issued here"
@@ -66,3 +66,21 @@ def record(state: State, refused: Sequence[Refused]) -> None:
                     transaction, each.at, "token-refused", each.address,
                     mac=each.token.mac, token=token_id, reason=each.error.code,
                 )  # fmt: skip
+
+
+def last(transaction: Transaction, mac: str, now: datetime) -> str:
+    """What became of the machine's last token, for its screen; nothing where it never had one."""
+    rows = transaction.execute(
+        f"select {COLUMNS} from tokens where mac = ? order by issued_at desc, id desc limit 1",
+        (mac,),
+    )
+    if not rows:
+        return ""
+    token = Token(*rows[0])
+    if token.used:
+        return f"; its last boot token was used at {_show(token.used_at)}"
+    if token.state(now) == "expired":
+        return f"; its last boot token expired at {_show(token.expires_at)}"
+    if token.ended is None:
+        return ""  # issued by a key that was replaced
+    return f"; its last boot token was ended at {_show(token.ended_at)}: {token.ended}"

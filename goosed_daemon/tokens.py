@@ -70,7 +70,7 @@ class Tokens:
             if found := self._waiting(transaction, mac, now):
                 return found  # of another request that was first
             try:
-                _tries_left(transaction, mac)
+                _tries_left(transaction, mac, now)
             except TriesExhausted as refusal:
                 words = {"words": refusal.message}
                 workflow.observe(transaction, mac, steps.EXHAUSTED, now, detail=words)
@@ -88,7 +88,7 @@ class Tokens:
         with self._state.read() as transaction:
             if found := self._waiting(transaction, mac, now):
                 return 0, found.token
-            return _tries_left(transaction, mac), None
+            return _tries_left(transaction, mac, now), None
 
     def issue(self, mac: str, now: datetime, ttl: timedelta, actor: str) -> Offer:
         """A new token by an operator's word: the machine need not be armed, and no try is
@@ -303,16 +303,17 @@ class Tokens:
         return hmac.compare_digest(self._key.boot(token.id).encode(), secret.encode())
 
 
-def _tries_left(transaction: Transaction, mac: str) -> int:
+def _tries_left(transaction: Transaction, mac: str, now: datetime) -> int:
     """At least 1. Raises `MachineNotArmed` or `TriesExhausted`."""
     arming = machines.arming(transaction, mac)
-    if arming is None or not arming.armed:
-        installed = arming is not None and arming.reason == "installed"
-        why = "it is installed" if installed else "it is not armed"
-        raise MachineNotArmed(f"{mac} is not to be installed: {why}", mac=mac)
-    if arming.tries_left < 1:
-        raise TriesExhausted(f"{mac} has used up the tries it was armed with", mac=mac)
-    return arming.tries_left
+    if arming is not None and arming.armed and arming.tries_left > 0:
+        return arming.tries_left
+    last = token_refusals.last(transaction, mac, now)
+    if arming is not None and arming.armed:
+        raise TriesExhausted(f"{mac} has used up the tries it was armed with{last}", mac=mac)
+    if arming is not None and arming.reason == "installed":
+        raise MachineNotArmed(f"{mac} is not to be installed: it is installed", mac=mac)
+    raise MachineNotArmed(f"{mac} is not to be installed: it is not armed{last}", mac=mac)
 
 
 def _replay(transaction: Transaction, token: Token, now: datetime, address: str) -> Token:

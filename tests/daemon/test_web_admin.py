@@ -14,7 +14,7 @@ from yarl import URL
 from goosed_daemon import admin_tokens, audit, audit_chain, machines
 from goosed_daemon.admin import operations
 from goosed_daemon.admin_tokens import Role
-from goosed_daemon.web import access
+from goosed_daemon.web import access, current
 from tests.daemon.postgres import database
 from tests.daemon.state_backends import MAC, NOW, OTHER
 from tests.daemon.web_site import PROFILES, Lab, running
@@ -365,6 +365,54 @@ async def test_wrong_profiles_stop_no_disarming(lab: Lab, ask: Asking) -> None:
     assert (status, done["armed"]) == (200, False) and "taken as it is" in done["remarks"][0]
     status, page = await ask("GET", "/v1/machines")
     assert page["items"][0]["outcome"] == "profile-invalid" and page["remarks"]
+
+
+async def test_every_reason_is_told_in_the_words_of_the_screen(
+    lab: Lab, ask: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "LOOK_EVERY", 0.0)
+
+    async def told(code: str, words: str, mac: str = MAC) -> None:
+        found = (await ask("GET", f"/v1/machines/{mac}/why"))[1]
+        assert (found["outcome"], words in found["why"]) == (code, True), found
+        shown = (await ask("GET", f"/v1/machines/{mac}"))[1]
+        assert (shown["outcome"], shown["why"]) == (code, found["why"])
+        listed = {row["mac"]: row["outcome"] for row in await ask.all("/v1/machines")}
+        assert listed.get(mac, code) == code
+        if code != "install":
+            script = await lab.script(mac)
+            assert f"echo goose: {found['why']}" in script and "sanboot" in script
+
+    await told("machine-unknown", f"no machine has MAC {OTHER}", OTHER)
+    await told("machine-not-armed", "it is not armed")
+    lab.deps.tokens.issue(MAC, NOW, timedelta(minutes=1), "x")
+    await told("install", "a boot token waits for it until 2026-11-24 12:01:00 UTC")
+    lab.clock.forward(timedelta(minutes=2))
+    await told("machine-not-armed", "its last boot token expired at 2026-11-24 12:01:00 UTC")
+    secret = lab.deps.tokens.issue(MAC, lab.clock.now, timedelta(minutes=1), "x").secret
+    await lab.get(f"/v1/render/kickstart?token={secret}")
+    await told("machine-not-armed", "its last boot token was used at 2026-11-24 12:02:00 UTC")
+    lab.clock.forward(timedelta(seconds=1))
+    lab.arm(tries=1)
+    await told("install", "it is armed, and 1 tries are left")
+    await lab.get(f"/v1/render/kickstart?token={await lab.token()}")
+    await told(
+        "tries-exhausted", "has used up the tries it was armed with; its last boot token was"
+    )
+    lab.clock.forward(timedelta(seconds=1))
+    lab.arm()
+    await lab.token()
+    machines.disarm(lab.deps.state, MAC, lab.clock.now, "x")
+    await told("machine-not-armed", "was ended at 2026-11-24 12:02:02 UTC: disarmed")
+    machines.disarm(lab.deps.state, MAC, lab.clock.now, "x", "installed")
+    await told("machine-not-armed", "it is installed")
+    lab.arm()
+    lab.write_profiles(PROFILES.replace("vmlinuz", "no-such-kernel"))
+    await told("artifact-missing", "needs rhel9/images/pxeboot/no-such-kernel")
+    lab.write_profiles(PROFILES.replace("bundle: site-base", "bundle: other"))
+    await told("artifact-missing", "needs bundle other, which is not imported")
+    lab.write_profiles(PROFILES.replace("installer:", "instaler:"))
+    await told("profile-invalid", "the infra profiles have errors: ")
 
 
 async def test_admin_tokens_are_made_and_ended_over_http(lab: Lab, ask: Asking) -> None:
