@@ -9,13 +9,14 @@ import socket
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bundles.errors import GooseError
 from goosed_daemon.home import Home
 from goosed_daemon.setting_forms import Address
 from goosed_daemon.settings import Settings
 
+ENDS_SOON = timedelta(days=14)  # of admin tokens
 LITTLE_SPACE = 5 * 1024**3  # bytes: less than a small operating system's tree
 EARLIEST = datetime.fromisoformat("2026-11-01T00:00:00+00:00")  # no clock that is right says less
 
@@ -53,6 +54,7 @@ def examine(now: datetime) -> Iterator[Finding]:
         ("trust", _trust),
         ("store", _store),
         ("state", _state),
+        ("admins", _admins),
         ("profiles", _profiles),
         ("content", _content),
         ("certificate", _certificate),
@@ -158,6 +160,29 @@ def _state(settings: Settings, now: datetime) -> Finding:
             hint = AuditBroken.default_hint
             return Finding("state", WRONG, f"{state}: {'; '.join(verdict.faults)}", hint)
         return Finding("state", GOOD, f"{state} is of this version, its audit log whole")
+
+
+def _admins(settings: Settings, now: datetime) -> Finding:
+    from goosectl import operator
+    from goosed_daemon import admin_tokens
+    from goosed_daemon.state.migrate import status
+
+    with operator.state_if_any(migrated=False) as state:
+        if state is None or any(step.applied_at is None for step in status(state)):
+            return Finding("admins", GOOD, "nobody uses the administration over HTTP yet")
+        known = [token for token in admin_tokens.known(state) if token.ended is None]
+    over = [token.name for token in known if token.expires_at <= now]
+    soon = [
+        f"{token.name} ({token.expires_at:%Y-%m-%d})"
+        for token in known
+        if now < token.expires_at < now + ENDS_SOON
+    ]
+    if soon or over:
+        told = [f"end soon: {', '.join(soon)}"] if soon else []
+        told += [f"ended: {', '.join(over)}"] if over else []
+        hint = "`goosectl admin-token revoke NAME` and `new NAME --role ROLE` make the next"
+        return Finding("admins", REMARK, f"admin tokens {'; '.join(told)}", hint)
+    return Finding("admins", GOOD, f"{len(known)} admin tokens are in force")
 
 
 def _profiles(settings: Settings, now: datetime) -> Finding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bundles.catalog import Catalog
 from bundles.document import InvalidDocument
-from goosed_daemon.errors import ArtifactMissing, MachineUnknown, ProfileInvalid
+from goosed_daemon.errors import ArtifactMissing, InsecureUrl, MachineUnknown, ProfileInvalid
 from goosed_daemon.infra import Infra
 from goosed_daemon.infra.match import NoMatch, match
 from goosed_daemon.infra.models import Machine, OSProfile
@@ -27,6 +27,13 @@ def invalid_profiles(error: InvalidDocument) -> ProfileInvalid:
     first, *others = error.problems
     more = f" (and {len(others)} more)" if others else ""
     return ProfileInvalid(f"the infra profiles have errors: {first}{more}")
+
+
+def insecure_site(url: str) -> InsecureUrl:
+    """Why nothing is installed while the `Site` names a plain address and this is no lab."""
+    return InsecureUrl(
+        f"the Site's url {url} is not https, and rendered files are served over HTTPS alone"
+    )
 
 
 def boot_files(profile: OSProfile) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from bundles.catalog import Catalog
 from bundles.errors import GooseError
 from goosed_daemon import boot
-from goosed_daemon.errors import MachineNotArmed, ProfileInvalid
+from goosed_daemon.errors import DaemonError, MachineNotArmed
 from goosed_daemon.infra import Infra, secrets
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.validate import rendered
@@ -45,7 +45,7 @@ class Simulation:
 
 
 def simulate(
-    infra: Infra | ProfileInvalid,
+    infra: Infra | DaemonError,
     catalog: Catalog,
     tokens: Tokens,
     now: datetime,
@@ -60,7 +60,7 @@ def simulate(
     `StateError` or `StoreError`."""
     machine: Machine | None = None
     try:
-        if isinstance(infra, ProfileInvalid):
+        if isinstance(infra, DaemonError):
             raise infra
         machine = boot.recognise(infra, mac, uuid, serial)
         profile = infra.profile_of(machine)

@@ -32,6 +32,7 @@ from goosed_daemon.admin.operation import Context, Operation
 from goosed_daemon.admin_tokens import Role
 from goosed_daemon.agent_rows import Agent
 from goosed_daemon.errors import (
+    DaemonError,
     MachineNotArmed,
     MachineUnknown,
     ProfileInvalid,
@@ -213,9 +214,11 @@ def foresee(
     of: Context, mac: str, uuid: str | None = None, serial: str | None = None
 ) -> simulate.Simulation:
     """What a machine with these identities would get now."""
-    infra = usable(of)
+    infra: Infra | DaemonError = usable(of)
     site = infra.site.url if isinstance(infra, Infra) else None
     base = of.settings.public_url or site or of.asked_at
+    if not of.settings.lab and base.startswith("http:"):
+        infra = boot.insecure_site(base)
     return simulate.simulate(
         infra, of.catalog(), of.tokens(), of.now, base, of.settings, mac, uuid, serial
     )

@@ -13,7 +13,7 @@ from goosed_daemon.admin.models import Query
 from goosed_daemon.admin.operation import Context, Operation, arguments
 from goosed_daemon.admin_tokens import AdminToken
 from goosed_daemon.infra import Infra
-from goosed_daemon.web import asked
+from goosed_daemon.web import asked, urls
 from goosed_daemon.web.access import Access
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.routes import API, About, Handler, Route
@@ -69,7 +69,7 @@ class Admin:
             catalog=lambda: deps.catalog,
             now=deps.clock(),
             actor=f"api:{bearer.name}",
-            asked_at=asked.base_url(request, deps.settings.public_url),
+            asked_at=urls.bases(deps, request, None).main,
         )
 
     def _infra(self) -> Infra | None:

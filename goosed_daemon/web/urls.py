@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from goosed_daemon.errors import InsecureUrl
+from goosed_daemon import boot
 from goosed_daemon.web import asked
 from goosed_daemon.web.deps import Deps
 
@@ -29,10 +29,7 @@ def bases(deps: Deps, request: web.Request, site_url: str | None) -> Bases:
         main = asked.base_url(request, configured)
         return Bases(main, settings.boot_url or main)
     if configured is not None and configured.startswith("http:"):
-        raise InsecureUrl(
-            f"the Site's url {configured} is not https, and rendered files are served over HTTPS"
-            " alone"
-        )
+        raise boot.insecure_site(configured)
     if configured is None:
         # What the request named is where its own listener is; the other is beside it.
         configured = _at(asked.host(request), "https", deps.ports.main)

@@ -132,3 +132,57 @@ def test_a_site_that_is_not_there(
     ill(found, "home", "there is no folder")
     assert not (tmp_path / "nowhere").exists()
     assert os.listdir(tmp_path) == []
+
+
+def test_admin_tokens_that_end_soon(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, ttl in (("long", "90d"), ("short", "13d"), ("gone", "1m")):
+        assert main(["admin-token", "new", name, "--role", "viewer", "--ttl", ttl]) == 0
+    with closing(sqlite3.connect(home / "state.db", isolation_level=None)) as database:
+        database.execute(
+            "update admin_tokens set expires_at = '2026-01-01T00:00:00.000000Z' where name = 'gone'"
+        )
+    capsys.readouterr()
+    code, found = examined(capsys)
+    state, text, hint = found["admins"]
+    assert (code, state) == (0, "remark") and "revoke NAME" in hint
+    assert "end soon: short (" in text and "ended: gone" in text and "long" not in text
+    for name in ("short", "gone"):
+        assert main(["admin-token", "revoke", name]) == 0
+    capsys.readouterr()
+    assert examined(capsys)[1]["admins"][:2] == ("good", "1 admin tokens are in force")
+
+
+def test_a_postgresql_that_is_not_there(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_DSN", f"postgresql://goose:hunter2@127.0.0.1:{free_port()}/goose")
+    code, found = examined(capsys)
+    assert code == 1
+    ill(found, "state", "PostgreSQL goose at 127.0.0.1")
+    assert "hunter2" not in str(found)
+
+
+def test_an_s3_service_that_is_not_there(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        ("S3_ENDPOINT", f"127.0.0.1:{free_port()}"), ("S3_BUCKET", "store"), ("S3_SECURE", "false"),
+        ("S3_ACCESS_KEY", "site"), ("S3_SECRET_KEY", "hunter2"), ("S3_REGION", "us-east-1"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    code, found = examined(capsys)
+    assert code == 1
+    ill(found, "store", "127.0.0.1")
+    assert "hunter2" not in str(found)
+
+
+def test_a_state_of_an_older_version_is_not_brought_to_this_one_by_a_look(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(home / "state.db", isolation_level=None)) as database:
+        database.execute("drop table admin_tokens")
+        database.execute("delete from schema_migrations where name = 'admin_tokens'")
+        _, found = examined(capsys)
+        assert found["state"][0] == "remark" and "admin_tokens" in found["state"][1]
+        tables = database.execute("select name from sqlite_master").fetchall()
+    assert ("admin_tokens",) not in tables

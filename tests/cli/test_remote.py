@@ -139,6 +139,7 @@ def test_every_command_gives_there_what_it_gives_here(
     url = "http://boot.example.org"
     log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     monkeypatch.setenv("GOOSED_PUBLIC_URL", url)
+    monkeypatch.setenv("GOOSED_LAB", "true")
     ids: dict[Path, str] = {here: NOBODY, there: NOBODY}
 
     def run(site: Path, command: str, how: list[str], server: str | None) -> tuple[int, str, str]:
