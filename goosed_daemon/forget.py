@@ -12,11 +12,11 @@ from goosed_daemon.state.protocol import State, Transaction
 
 _WORKFLOWS = "workflow in (select id from workflows where mac = ?)"
 
-#: Which rows of which table are a machine's; tables that refer to others first.
+#: What belongs to a machine's workflows, and goes with them.
+PARTS = {"observations": _WORKFLOWS, "facts": _WORKFLOWS, "step_times": _WORKFLOWS}
+
+#: Which rows of which table are a machine's.
 TABLES = {
-    "observations": _WORKFLOWS,
-    "facts": _WORKFLOWS,
-    "step_times": _WORKFLOWS,
     "rollout_machines": "mac = ?",
     "workflows": "mac = ?",
     "tokens": "mac = ?",
@@ -51,7 +51,7 @@ def forget(state: State, mac: str, now: datetime, actor: str) -> Kept:
         # Holds its workflows against an orchestrator, which would add facts to what goes.
         transaction.execute("update workflows set current = false where mac = ?", (mac,))
         machines.end_open(transaction, mac, "forgotten", now, actor)
-        for table, which in TABLES.items():
+        for table, which in {**PARTS, **TABLES}.items():
             transaction.execute(f"delete from {table} where {which}", (mac,))
         audit.record(transaction, now, "machine-forgotten", actor, mac=mac, rows=dict(found.rows))
     return found
