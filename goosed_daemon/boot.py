@@ -97,6 +97,7 @@ def context(
         version=ref.version,
         token=offer.secret if offer is not None else None,
         expires=offer.token.expires_at if offer is not None else None,
+        token_id=offer.token.id if offer is not None else None,
         callback=callback and f"{base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
         agent=agent if profile.agent else None,
         asked=asked,

@@ -40,6 +40,7 @@ class BootContext:
     asked: str | None = None  # MAC of the card that booted; only boot scripts know it
     boot_url: str | None = None  # of the boot listener, where it is another than `base_url`
     ca: str | None = None  # the authorities that the installer is to trust, PEM
+    token_id: str | None = None  # of the boot token; no secret
 
     @property
     def mac(self) -> str:

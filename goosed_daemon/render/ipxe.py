@@ -34,10 +34,14 @@ def install(boot: BootContext) -> str:
 
 def ramdisks(boot: BootContext) -> list[tuple[str, str]]:
     """Name and URL of each ramdisk. The kernel unpacks them one over the other: the site's
-    authority comes last."""
+    authority comes last. The last that comes out of the bundle says by which token it is fetched,
+    so that the machine's workflow sees that."""
     found = [
         (f"initrd{n}.img", boot.boot_content(path)) for n, path in enumerate(boot.profile.initrd)
     ]
+    if boot.token_id is not None:
+        name, url = found[-1]
+        found[-1] = (name, f"{url}?by={boot.token_id}")
     if boot.ca_image is not None:
         found.append(("goose-ca.img", boot.ca_image))
     return found

@@ -33,12 +33,15 @@ class Artifacts:
         """Answers for one file."""
         token = self._deps.catalog.store.refs_token()
         try:
-            return await self._answer(request)
+            response = await self._answer(request)
         except BlobMissing:
             if self._deps.catalog.store.refs_token() == token:
                 raise
             # The version was dropped between the look-up and the bytes: what is there now?
-            return await self._answer(request)
+            response = await self._answer(request)
+        if request.method == "GET" and response.status in (200, 206, 307) and request.query_string:
+            self._deps.sightings.fetched(request.query.get("by", ""), self._deps.clock())
+        return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         name, _, version = request.match_info["bundle"].partition("@")

@@ -81,8 +81,13 @@ class Boot:
         if request.method == "HEAD":
             return web.Response(headers=_HEADERS)
         try:
-            text = await self._install(request, language)
-            outcome = "install"
+            text, offer = await self._install(request, language)
+            self._deps.telemetry.count(BOOT_SCRIPTS, "install")
+            response = web.Response(text=text, headers=_HEADERS)
+            await response.prepare(request)
+            await response.write_eof()
+            self._deps.sightings.script_served(offer.token.id, self._deps.clock())
+            return response
         except GooseError as error:
             # That a machine is not to be installed is how it should be; anything else is shown
             # for long enough to be read.
@@ -92,13 +97,15 @@ class Boot:
             outcome = error.code
             log.info("no install", extra={"fields": {"code": outcome, "why": error.message}})
             about = error.details.get("mac")
+            if isinstance(error, MachineNotArmed) and about:
+                self._deps.sightings.disk_booted(str(about), self._deps.clock())
             self._deps.strangers.refused(
                 self._deps.clock(), outcome, str(about or ""), address(request)
             )
         self._deps.telemetry.count(BOOT_SCRIPTS, outcome)
         return web.Response(text=text, headers=_HEADERS)
 
-    async def _install(self, request: web.Request, language: Language) -> str:
+    async def _install(self, request: web.Request, language: Language) -> tuple[str, Offer]:
         deps = self._deps
         given = mac.normalise(asked.needed(request, "mac"))
         uuid, serial = asked.one(request, "uuid"), asked.one(request, "serial")
@@ -114,7 +121,8 @@ class Boot:
             _names(infra, machine),
         )
         deps.telemetry.count(TOKENS, "issued" if offer.new else "offered", "")
-        return language.install(await self._context(infra, machine, where, offer, given))
+        script = language.install(await self._context(infra, machine, where, offer, given))
+        return script, offer
 
     async def _context(
         self, infra: Infra, machine: Machine, where: Bases, offer: Offer, given: str | None = None
@@ -173,5 +181,5 @@ class Boot:
 
 def _names(infra: Infra, machine: Machine) -> dict[str, str]:
     """What the machine's workflow tells of it."""
-    installer = infra.profile(machine.profile).installer
-    return {"machine": machine.name, "profile": machine.profile, "installer": installer}
+    profile = infra.profile_of(machine)
+    return {"machine": machine.name, "profile": profile.name, "installer": profile.installer}

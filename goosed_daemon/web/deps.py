@@ -20,6 +20,7 @@ from goosed_daemon.state import State
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.tls import AuthorityFile, ServerTls
 from goosed_daemon.tokens import Tokens
+from goosed_daemon.workflow.sightings import Sightings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Deps:
     profiles: Profiles
     telemetry: Telemetry
     strangers: Strangers
+    sightings: Sightings
     clock: Callable[[], datetime]  # aware, UTC
     state_threads: Executor  # apart from the store's, so that neither waits for the other
     store_threads: Executor

@@ -30,9 +30,11 @@ from goosed_daemon.tokens import Tokens
 from goosed_daemon.web import certificates, orchestration
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.listeners import Urls, serving
+from goosed_daemon.workflow.sightings import Sightings
 
 log = logging.getLogger("goosed")
 
+TELL_EVERY = 0.25  # seconds between two reports of machines seen in passing
 TALLY_EVERY = 10.0  # seconds between two writes of the refusals counted in memory
 _STATE_THREADS = 4
 _STORE_THREADS = 8
@@ -82,6 +84,7 @@ def assemble(
         profiles=Profiles(home.infra, interval=0),
         telemetry=Telemetry(),
         strangers=audit.Strangers(),
+        sightings=Sightings(),
         clock=clock,
         state_threads=closing.enter_context(ThreadPoolExecutor(_STATE_THREADS, "state")),
         store_threads=closing.enter_context(ThreadPoolExecutor(threads, "store")),
@@ -103,6 +106,7 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
         loop.add_signal_handler(number, stop.set)
     async with serving(deps) as urls, certificates.watching(deps), orchestration.running(deps):
         tallying = asyncio.create_task(_tally(deps))
+        telling = asyncio.create_task(_tell(deps))
         try:
             with _ready_file(deps.settings.ready_file, urls):
                 log.info("listening", extra={"fields": asdict(urls)})
@@ -111,6 +115,7 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
                 log.info("stopping: no new connections; requests in flight are finished")
         finally:
             tallying.cancel()
+            telling.cancel()
     log.info("stopped")
 
 
@@ -139,6 +144,13 @@ async def _tally(deps: Deps) -> None:
     while True:
         await asyncio.sleep(TALLY_EVERY)
         await deps.in_state(_keep, deps)
+
+
+async def _tell(deps: Deps) -> None:
+    while True:
+        await asyncio.sleep(TELL_EVERY)
+        with suppress(GooseError):  # it waits, and whoever needs the state tells what is wrong
+            await deps.in_state(deps.sightings.write, deps.state)
 
 
 def _keep(deps: Deps) -> None:

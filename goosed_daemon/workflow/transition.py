@@ -117,12 +117,14 @@ def overdue(workflow: Workflow, now: datetime, timeouts: Timeouts = s.TIMEOUTS) 
 
 def attempts(workflow: Workflow) -> tuple[Attempt, ...]:
     """The tries in their order; the first is the time before anything was offered, unless a token
-    was."""
+    was. Each begins with the offer of its token: what bears a token that this workflow never
+    offered comes from the system that was there before, whose agent still runs."""
     by_token: dict[str, dict[str, Fact]] = {}
     for fact in workflow.facts:
         by_token.setdefault(fact.token, {})[fact.step] = fact
     before = by_token.pop("", {})
-    ordered = sorted(by_token.items(), key=lambda item: (_began(item[1]), item[0]))
+    offered = [(token, facts) for token, facts in by_token.items() if s.OFFERED in facts]
+    ordered = sorted(offered, key=lambda item: (_began(item[1]), item[0]))
     if not ordered:
         return (Attempt(0, "", MappingProxyType(before)),)
     return tuple(
@@ -193,8 +195,7 @@ def _reached(workflow: Workflow, attempt: Attempt) -> Fact:
 
 
 def _began(facts: Mapping[str, Fact]) -> datetime:
-    offer = facts.get(s.OFFERED)
-    return offer.at if offer is not None else min(fact.at for fact in facts.values())
+    return facts[s.OFFERED].at
 
 
 def _own(workflow: Workflow, step: str) -> Fact | None:

@@ -85,6 +85,7 @@ def boot(of: Site | None = None, to: OSProfile | None = None, on: Machine | None
         "aToken_-09",
         datetime(2026, 11, 24, 12, 30, tzinfo=UTC),
         f"{BASE}/v1/machines/52:54:00:12:34:56/progress?token=aCallback_-09",
+        token_id="01234567-89ab-cdef-0123-456789abcdef",
     )
 
 
