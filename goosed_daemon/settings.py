@@ -109,10 +109,11 @@ class Settings:
         """Where machines reach the daemon: `public_url`, or else the address it listens on."""
         return self.public_url or f"{'http' if self.lab else 'https'}://{self.listen}"
 
-    def boot_base(self) -> str:
-        """Where machines reach the boot listener; in a lab that is the daemon itself."""
+    def boot_base(self, main: str | None = None) -> str:
+        """Where machines reach the boot listener; in a lab that is the daemon itself, which they
+        reach at `main`, or else as `url` tells."""
         if self.lab or self.boot_listen is None:
-            return self.boot_url or self.url()
+            return self.boot_url or main or self.url()
         return self.boot_url or f"http://{self.boot_listen}"
 
     def authority(self) -> str | None:

@@ -75,7 +75,7 @@ def simulate(
             offer,
             SECRET,
             agent,
-            boot_url=settings.boot_base(),
+            boot_url=settings.boot_base(base_url),
             ca=settings.authority(),
         )
         secrets.resolved(context, secrets.Secrets.of(settings))  # as the daemon would, to see if
