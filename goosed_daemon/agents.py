@@ -91,6 +91,13 @@ class Agents:
             outcome = self._register(transaction, found.id, idempotency_key, now, address)
         return _given(outcome)
 
+    def machine_of(self, secret: str) -> str | None:
+        """MAC of the machine that an enrolment secret is for, which stays unused; None for a secret
+        that was never issued here."""
+        enrolment_id = self._key.of_enrolment(secret)
+        found = self._enrolment(enrolment_id) if enrolment_id is not None else None
+        return found.mac if found is not None else None
+
     def heartbeat(
         self, mac: str, token: str, now: datetime, address: str, version: str | None
     ) -> Lease:

@@ -72,6 +72,32 @@ class InsecureUrl(DaemonError):
     status = 503
 
 
+class TooManyRequests(DaemonError):
+    """More was asked for in a short time than one address, or one machine, needs."""
+
+    code = "too-many-requests"
+    default_hint = (
+        "wait as long as Retry-After says; `rate_address` and `rate_machine` set how many"
+    )
+    status = 503  # and not 429: iPXE and curl wait for this one
+
+
+class NotABootNetwork(DaemonError):
+    """The request comes from a network that no machine boots from."""
+
+    code = "not-a-boot-network"
+    default_hint = "`boot_networks` lists those that machines boot from"
+    status = 403
+
+
+class RequestTimeout(DaemonError):
+    """A request's body did not come in time."""
+
+    code = "request-timeout"
+    default_hint = "send it again, at once"
+    status = 408
+
+
 class CertificateNeeded(DaemonError):
     """An agent must prove itself by a certificate for its machine, and did not."""
 

@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from goosed_daemon import duration
 
 T = TypeVar("T")
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,37 @@ def or_none(parse: Callable[[str], T]) -> Callable[[str], T | None]:
 def words(text: str) -> tuple[str, ...]:
     """Words with blanks between them."""
     return tuple(text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many at once, and as many again in each span."""
+
+    count: int
+    span: timedelta
+
+
+def rate(text: str) -> Rate:
+    """`COUNT/SPAN`. Raises ValueError."""
+    count, _, span = text.partition("/")
+    try:
+        found = Rate(_number(count, 1, 1_000_000), duration.parse(span))
+    except ValueError as error:
+        raise ValueError(f"{_short(text)} is not COUNT/SPAN, such as 600/10s") from error
+    if found.span <= timedelta(0):
+        raise ValueError(f"{_short(text)} is not COUNT/SPAN, such as 600/10s")
+    return found
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Networks with blanks between them. Raises ValueError."""
+    try:
+        found = tuple(ip_network(word) for word in text.split())
+    except ValueError as error:
+        raise ValueError(f"{error}; networks are such as 10.0.0.0/8 fd00::/8") from error
+    if not found:
+        raise ValueError("no network is given, such as 10.0.0.0/8")
+    return found
 
 
 def dsn(text: str) -> str:

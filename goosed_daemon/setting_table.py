@@ -169,6 +169,44 @@ TABLE = (
         "How many boot tokens an armed machine may be given before it must be armed again.",
     ),
     Setting(
+        "rate_address",
+        "GOOSED_RATE_ADDRESS",
+        forms.or_none(forms.rate),
+        "600/10s",
+        "How many requests an address may send at once, and again in each span; of IPv6 a /64"
+        " counts as one. Content and monitoring are not counted. `none` for no limit.",
+    ),
+    Setting(
+        "rate_machine",
+        "GOOSED_RATE_MACHINE",
+        forms.or_none(forms.rate),
+        "30/1m",
+        "The same for one machine, by its MAC, from one address. `none` for no limit.",
+    ),
+    Setting(
+        "boot_networks",
+        "GOOSED_BOOT_NETWORKS",
+        forms.networks,
+        None,
+        "Networks that machines boot from, with blanks between them: boot scripts, rendered files,"
+        " content and reports of installs are for them alone. Not set: any.",
+    ),
+    Setting(
+        "trusted_proxies",
+        "GOOSED_TRUSTED_PROXIES",
+        forms.networks,
+        None,
+        "Addresses of proxies of yours, as networks with blanks between them: what they say in"
+        " X-Forwarded-For is believed. Not set: the header is ignored.",
+    ),
+    Setting(
+        "max_connections",
+        "GOOSED_MAX_CONNECTIONS",
+        forms.whole(10, 100_000),
+        "4096",
+        "Connections that a listener holds at most; further ones are closed at once.",
+    ),
+    Setting(
         "cache_bytes",
         "GOOSED_CACHE_BYTES",
         forms.whole(0, 1 << 40),

@@ -50,6 +50,11 @@ class Settings:
     agent_token_ttl: timedelta
     agent_interval: timedelta
     arm_tries: int
+    rate_address: forms.Rate | None
+    rate_machine: forms.Rate | None
+    boot_networks: tuple[forms.Network, ...] | None
+    trusted_proxies: tuple[forms.Network, ...] | None
+    max_connections: int
     cache_bytes: int
     shutdown_grace: timedelta
     ready_file: Path | None

@@ -39,6 +39,11 @@ def install(boot: BootContext) -> str:
     )
 
 
+def again(base_url: str, reason: str, attempt: int) -> str:
+    """The script that only says why, and ends: the chain asks again, a few times (`chain`)."""
+    return templates.get("again.grub.j2").render(reason=reason)
+
+
 def local_disk(reason: str, hint: str = "") -> str:
     """The script that boots the disk at once: all is as it should be. Any text may be given."""
     return templates.get("local.grub.j2").render(reason=reason, hint=hint, pause=0)

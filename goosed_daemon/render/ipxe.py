@@ -47,6 +47,14 @@ def ramdisks(boot: BootContext) -> list[tuple[str, str]]:
     return found
 
 
+def again(base_url: str, reason: str, attempt: int) -> str:
+    """The script that waits a little and asks once more, as the `attempt`-th time: what is behind
+    the daemon fails now, and may not in a moment. Without an answer it boots the disk."""
+    return templates.get("again.ipxe.j2").render(
+        base_url=base_url, reason=reason, attempt=attempt, attempts=ATTEMPTS, pause=PAUSE
+    )
+
+
 def local_disk(reason: str, hint: str = "") -> str:
     """The script that boots the disk at once: all is as it should be. Any text may be given."""
     return templates.get("local.ipxe.j2").render(reason=reason, hint=hint, pause=0)

@@ -9,7 +9,9 @@ was restarted is found again by itself.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -21,10 +23,17 @@ from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from goosed_daemon.errors import StateBusy, StateError
+from goosed_daemon.state.outage import Outage
 from goosed_daemon.state.protocol import Row
+
+log = logging.getLogger("goosed.state")
+
+_Pool = ConnectionPool[psycopg.Connection[Row]]
 
 BUSY_SECONDS = 15.0
 MAX_CONNECTIONS = 10
+_SLICE = 1.0  # seconds to wait for a connection before it is asked whether the server is there
+_PROBE_SECONDS = 3
 IDLE_SECONDS = 60  # after which the server ends a transaction whose process hangs
 _BUSY = (
     errors.DeadlockDetected,
@@ -48,7 +57,8 @@ class PostgresState:
         self._dsn = dsn
         self._busy = busy_seconds
         self._guard = threading.Lock()
-        self._pool: ConnectionPool[psycopg.Connection[Row]] | None = None
+        self._pool: _Pool | None = None
+        self._outage = Outage()
 
     def __str__(self) -> str:
         parts = conninfo_to_dict(self._dsn)
@@ -93,19 +103,63 @@ class PostgresState:
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Row]]:
         """A connection that is the caller's until the block ends."""
-        with self._translated():
-            pool = self._opened()
-            connection = pool.getconn(self._busy)
+        if (why := self._outage.refusal()) is not None:
+            raise StateError(why)
+        try:
+            with self._translated():
+                pool, connection = self._got()
+        except BaseException:
+            self._outage.gave_up()
+            raise
+        if self._outage.over():
+            log.info("%s answers again", self)
         try:
             yield connection
         finally:
             pool.putconn(connection)
 
-    def _opened(self) -> ConnectionPool[psycopg.Connection[Row]]:
+    def _got(self) -> tuple[_Pool, psycopg.Connection[Row]]:
+        """A connection of the pool. A server that is away is found out in a moment, and not after
+        every caller's own time-out. Raises psycopg's errors."""
+        deadline = time.monotonic() + self._busy
+        while True:
+            try:
+                pool = self._opened()
+                left = deadline - time.monotonic()
+                return pool, pool.getconn(max(0.0, min(left, _SLICE)))
+            except PoolTimeout:
+                # All connections are busy, or the server is away: it alone can tell.
+                self._probe()
+                if time.monotonic() >= deadline:
+                    raise
+            except psycopg.OperationalError as error:
+                self._away(error)
+                raise
+
+    def _probe(self) -> None:
+        """Raises psycopg's error, and begins an outage, when the server does not answer."""
+        try:
+            psycopg.connect(self._dsn, connect_timeout=_PROBE_SECONDS).close()
+        except psycopg.OperationalError as error:
+            if "too many clients" in str(error) or "connection slots" in str(error):
+                return  # it answers, and is busy
+            self._away(error)
+            raise
+
+    def _away(self, error: psycopg.Error) -> None:
+        """The pool of a server that was away tries again ever more rarely, for minutes at last: a
+        new one is opened when the server answers."""
+        self._outage.begin(f"{self}: {_first_line(error)}")
+        with self._guard:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close(timeout=0)
+
+    def _opened(self) -> _Pool:
         with self._guard:
             if self._pool is None:
                 # The first connection is made here, so that what keeps it from being made is told.
-                psycopg.connect(self._dsn, connect_timeout=int(self._busy)).close()
+                psycopg.connect(self._dsn, connect_timeout=max(2, int(self._busy))).close()
                 self._pool = ConnectionPool(
                     self._dsn,
                     min_size=1,

@@ -136,6 +136,7 @@ REGISTER = About(
     {200: Lease},
     body=EnrolBody,
     refusals=(
+        errors.CertificateNeeded,
         errors.EnrolmentUnknown,
         errors.EnrolmentUsed,
         errors.EnrolmentExpired,
@@ -143,6 +144,7 @@ REGISTER = About(
     ),
 )
 _OF_AGENTS = (
+    errors.CertificateNeeded,
     BadMac,
     errors.AgentTokenUnknown,
     errors.AgentTokenExpired,

@@ -21,7 +21,8 @@ from goosed_daemon.errors import (
 )
 from goosed_daemon.infra import mac
 from goosed_daemon.telemetry import AGENT_ENROLMENTS, AGENT_HEARTBEATS, AGENT_REFRESHES, Metric
-from goosed_daemon.web import asked
+from goosed_daemon.web import asked, peer
+from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
 
 log = logging.getLogger("goosed.agents")
@@ -37,8 +38,9 @@ _VERSION = re.compile(r"[ -~]{1,100}")
 class AgentRoutes:
     """The handlers."""
 
-    def __init__(self, deps: Deps) -> None:
+    def __init__(self, deps: Deps, current: Current) -> None:
         self._deps = deps
+        self._current = current
         self._agents: Agents = deps.agents
 
     async def register(self, request: web.Request) -> web.Response:
@@ -46,6 +48,9 @@ class AgentRoutes:
         body = await asked.body(request)
         secret = asked.member(body, "enrolment")
         key = idempotency_key(request)
+        if self._deps.settings.agent_certificates:
+            meant = await self._deps.in_state(self._agents.machine_of, secret)
+            await peer.require(request, self._deps, self._current, meant)
 
         def call(now: datetime) -> Lease:
             return self._agents.register(secret, key, now, address(request))
@@ -60,6 +65,7 @@ class AgentRoutes:
         if version is not None and not _VERSION.fullmatch(version):
             raise BadQuery("agent is not 1 to 100 visible ASCII characters")
         token = bearer(request)
+        await peer.require(request, self._deps, self._current, machine)
 
         def call(now: datetime) -> Lease:
             return self._agents.heartbeat(machine, token, now, address(request), version)
@@ -72,6 +78,7 @@ class AgentRoutes:
         machine = mac.normalise(asked.member(body, "machine_id"))
         token = asked.member(body, "old_token")
         key = idempotency_key(request)
+        await peer.require(request, self._deps, self._current, machine)
 
         def call(now: datetime) -> Lease:
             return self._agents.refresh(machine, token, key, now, address(request))

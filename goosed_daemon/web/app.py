@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from goosed_daemon.errors import BootListenerOnly
-from goosed_daemon.web import about, edge
+from goosed_daemon.web import about, edge, limits
 from goosed_daemon.web.admin import Admin
 from goosed_daemon.web.agents import AgentRoutes
 from goosed_daemon.web.artifacts import Artifacts
@@ -32,7 +32,7 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     render = Render(deps, current)
     artifacts = Artifacts(deps, lookup)
     progress = Progress(deps)
-    agents = AgentRoutes(deps)
+    agents = AgentRoutes(deps, current)
     authority = Authority(deps)
     openapi = OpenApi()
     table = (
@@ -95,7 +95,14 @@ def _app(deps: Deps, served: Sequence[tuple[Route, Handler]]) -> web.Application
             app.router.add_route("HEAD", route.path, handler)
         if added.resource is not None:
             services[added.resource.canonical] = route.service
-    app.middlewares.append(edge.middleware(deps.telemetry, services))
+    app.middlewares.append(
+        edge.middleware(
+            deps.telemetry,
+            services,
+            limits.Limits(deps.settings),
+            deps.settings.trusted_proxies or (),
+        )
+    )
     app.on_response_prepare.append(edge.add_request_id)
     app[DEPS] = deps
     return app

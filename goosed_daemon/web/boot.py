@@ -12,8 +12,9 @@ from typing import Protocol
 from aiohttp import web
 
 from bundles.errors import GooseError
+from bundles.store.errors import StoreError
 from goosed_daemon import boot
-from goosed_daemon.errors import MachineNotArmed
+from goosed_daemon.errors import MachineNotArmed, StateError
 from goosed_daemon.infra import Infra, mac, secrets
 from goosed_daemon.infra.models import Machine
 from goosed_daemon.render import grub, ipxe
@@ -36,6 +37,7 @@ class Language(Protocol):
 
     def chain(self, base_url: str) -> str: ...
     def install(self, boot: BootContext) -> str: ...
+    def again(self, base_url: str, reason: str, attempt: int) -> str: ...
     def local_disk(self, reason: str, hint: str = "") -> str: ...
     def refuse(self, reason: str, hint: str = "") -> str: ...
 
@@ -95,6 +97,10 @@ class Boot:
             words = language.refuse if armed else language.local_disk
             text = words(error.message, error.hint)
             outcome = error.code
+            if isinstance(error, (StateError, StoreError)) and (next_ := _next(request)):
+                # Ours to mend, and perhaps soon: a few bounded tries, and then the disk.
+                found = bases(self._deps, request, await self._site_url())
+                text = language.again(found.boot, error.message, next_)
             log.info("no install", extra={"fields": {"code": outcome, "why": error.message}})
             about = error.details.get("mac")
             if isinstance(error, MachineNotArmed) and about:
@@ -177,6 +183,13 @@ class Boot:
             return (await self._current.infra()).site.url
         except GooseError:
             return None  # the machine's own script will say what is wrong
+
+
+def _next(request: web.Request) -> int | None:
+    """The number of the next attempt, where there is to be one; a machine's own is the first."""
+    told = request.query.get("attempt", "1")
+    attempt = int(told) if told in map(str, range(1, ipxe.ATTEMPTS)) else ipxe.ATTEMPTS
+    return attempt + 1 if attempt < ipxe.ATTEMPTS else None
 
 
 def _names(infra: Infra, machine: Machine) -> dict[str, str]:

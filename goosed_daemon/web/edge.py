@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -15,8 +16,9 @@ from aiohttp.typedefs import Middleware
 
 from bundles.errors import GooseError, UsageError
 from goosed_daemon import errors
+from goosed_daemon.setting_forms import Network
 from goosed_daemon.telemetry import HTTP_DURATION, Telemetry
-from goosed_daemon.web import access
+from goosed_daemon.web import access, guard, limits
 
 log = logging.getLogger("goosed.http")
 requests = logging.getLogger("goosed.access")
@@ -29,19 +31,32 @@ CLIENT_GONE = 499  # nginx's number for it; nobody receives it
 # The status to record of a response that was cut.
 ENDED = web.RequestKey("ended", int)
 
+Proxies = tuple[Network, ...]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
-    """The one middleware. `services` names the service of each route template."""
+def middleware(
+    telemetry: Telemetry, services: dict[str, str], limited: limits.Limits, proxies: Proxies
+) -> Middleware:
+    """The one middleware. `services` names the service of each route template; what `proxies` say
+    of who asks is believed."""
 
     @web.middleware
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
+        watch = guard.of(request)
+        if watch is not None:
+            watch.begin()
+        if proxies and (told := limits.client(request, proxies)) != request.remote:
+            request = request.clone(remote=told)
+        resource = request.match_info.route.resource
+        route = "unmatched" if resource is None else resource.canonical
         request_id = request[_ID] = _request_id(request)
         status = CLIENT_GONE
         try:
             try:
+                limited.check(request, route)
+                await _body(request)
                 response = await handler(request)
             except (ConnectionError, TimeoutError):
                 raise
@@ -50,9 +65,9 @@ def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
             status = request.get(ENDED, response.status)
             return response
         finally:
+            if watch is not None:
+                watch.end()
             taken = time.perf_counter() - began
-            resource = request.match_info.route.resource
-            route = "unmatched" if resource is None else resource.canonical
             method = request.method if request.method in _METHODS else "other"
             service = services.get(route, "goosed-api")
             telemetry.observe(HTTP_DURATION, taken, service, method, route, str(status))
@@ -60,6 +75,20 @@ def middleware(telemetry: Telemetry, services: dict[str, str]) -> Middleware:
                 _log(request, route, status, taken, request_id)
 
     return edge
+
+
+async def _body(request: web.Request) -> None:
+    """Has the body, which is small on every route, come in time, before anything is done for it.
+    Raises `RequestTimeout` or `BadQuery`."""
+    if not request.can_read_body:
+        return
+    try:
+        async with asyncio.timeout(guard.BODY_SECONDS):
+            await request.read()
+    except TimeoutError as error:
+        raise errors.RequestTimeout("the body of the request did not come in time") from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise errors.BadQuery("the body is longer than any route takes") from error
 
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
@@ -91,7 +120,10 @@ def refusal(request: web.Request, error: Exception, request_id: str) -> web.Resp
     if isinstance(known, errors.DaemonError):
         headers |= access.challenge(known)
     if status == 503:
-        headers["Retry-After"] = "5"  # iPXE and curl both wait for it
+        # iPXE and curl both wait for it.
+        headers["Retry-After"] = str(known.details.get("retry_after", 5))
+    if status == 408:
+        headers["Connection"] = "close"  # the rest of the body is not waited for
     return web.Response(
         status=status,
         headers=headers,

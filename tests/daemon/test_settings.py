@@ -191,6 +191,8 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
         "tls_key": "/c.key", "tls_ca": "/ca.crt", "tls_client_ca": "/clients.crt",
         "agent_certificates": "true", "public_url": "https://h:1", "token_ttl": "2h",
         "replay_window": "1m", "enrol_ttl": "3h", "agent_token_ttl": "1d", "agent_interval": "1m",
+        "rate_address": "5/1s", "rate_machine": "none", "boot_networks": "10.0.0.0/8 fd00::/8",
+        "trusted_proxies": "10.0.0.1/32", "max_connections": "99",
         "arm_tries": "4", "secrets": "/s", "identity": "/i",
         "cache_bytes": "0", "shutdown_grace": "5s", "ready_file": "/r", "log_level": "debug",
         "db_dsn": "postgresql://h/d",

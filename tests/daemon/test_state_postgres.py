@@ -138,10 +138,10 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 
 def test_settings_do_not_show_the_password(tmp_path: Path) -> None:
-    environ = {"GOOSE_HOME": str(tmp_path), "DB_DSN": "postgresql://goose:secret@h/d"}
+    environ = {"GOOSE_HOME": str(tmp_path), "DB_DSN": "postgresql://goose:hunter2@h/d"}
     settings = Settings.load(environ)
     assert settings.db_dsn == environ["DB_DSN"]
-    assert "secret" not in repr(settings)
+    assert "hunter2" not in repr(settings)
 
 
 def test_what_is_no_connection_string_is_refused_and_not_repeated(tmp_path: Path) -> None:
