@@ -202,6 +202,15 @@ def _link_or_mac(text: str) -> str:
         return _link_name(text)
 
 
+_port_form = _form(r"[1-9][0-9]{0,4}/(?:tcp|udp|sctp)", "a port, such as 8080/tcp")
+
+
+def _port(text: str) -> str:
+    if int(_port_form(text).partition("/")[0]) > 65535:
+        raise ValueError(f"{text!r} is not a port, such as 8080/tcp")
+    return text
+
+
 def _text(parse: Callable[[Any], Any]) -> Any:
     """A type given as text in YAML and in the exported schema, parsed in between."""
     return (
@@ -326,6 +335,21 @@ Size = Annotated[
 VolumeName = Annotated[
     str,
     AfterValidator(_form(r"[A-Za-z0-9][A-Za-z0-9_]{0,31}", "a volume's name (letters, digits, _)")),
+]
+ServiceName = Annotated[
+    str,
+    AfterValidator(_form(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}", "a service, such as chronyd")),
+]
+FirewallService = Annotated[
+    str, AfterValidator(_form(r"[a-z0-9][a-z0-9-]{0,31}", "a service of firewalld, such as https"))
+]
+Port = Annotated[str, AfterValidator(_port)]
+FullName = Annotated[
+    str, AfterValidator(_form(r"[A-Za-z0-9][A-Za-z0-9 .,'()@_/+-]{0,99}", "a full name in ASCII"))
+]
+LoginShell = Annotated[
+    str,
+    AfterValidator(_form(r"(?:/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+", "a shell, such as /bin/bash")),
 ]
 Console = Annotated[
     str, AfterValidator(_form(r"[a-zA-Z]+\d+(?:,\d+[neo]?\d?r?)?", "a console, as ttyS0,115200n8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goosed_daemon.infra.models import Disk
-from goosed_daemon.render.quoting import Quoted
+from goosed_daemon.render.quoting import Quoted, Unquotable, kickstart_word
 from goosed_daemon.render.quoting import kickstart as word
 from goosed_daemon.render.storage import Piece, layout
 
@@ -29,7 +29,7 @@ def commands(disk: Disk, append: str) -> list[Quoted]:
             lines.append("reqpart")  # what the firmware needs, whichever it is
         for number, piece in enumerate(plan.partitions, 1):
             lines += _partition(disk, piece, number)
-        group = word(disk.volume_group)
+        group = kickstart_word(disk.volume_group)
         if plan.volumes:
             lines.append(f"volgroup {group} pv.01")
         for piece in plan.volumes:
@@ -60,6 +60,8 @@ def _partition(disk: Disk, piece: Piece, number: int) -> list[str]:
 def _what(piece: Piece) -> str:
     """What stands for it in a command: its mount point, or the word for what it is."""
     plain = {"swap": "swap", "biosboot": "biosboot", "pv": "pv.01"}
+    if piece.kind not in plain and not piece.mount.startswith("/"):
+        raise Unquotable(f"a kickstart would not take {piece.mount!r} for a mount point")
     return plain.get(piece.kind) or word(piece.mount)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from goosed_daemon import ca_image
-from goosed_daemon.render import agent, anaconda, blivet, kernel, templates
+from goosed_daemon.render import accounts, agent, anaconda, blivet, kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument
 
@@ -18,7 +18,11 @@ def render(boot: BootContext) -> str:
         profile=boot.profile,
         machine=boot.machine,
         network=anaconda.commands(boot),
-        network_script=anaconda.script(boot),
+        system=[*accounts.sudoers(boot.profile.users), *anaconda.script(boot)],
+        ports=[port.replace("/", ":") for port in boot.profile.firewall.ports],
+        no_weak_dependencies=(
+            "--excludeWeakdeps" if boot.profile.release == "rhel8" else "--exclude-weakdeps"
+        ),
         agent=agent.shell(boot),
         storage=blivet.commands(
             boot.disk, " ".join(map(kernel_argument, kernel.system_arguments(boot)))

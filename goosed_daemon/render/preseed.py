@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import urlsplit
 
-from goosed_daemon.render import agent, kernel, network, networkd, partman, templates
+from goosed_daemon.render import accounts, agent, kernel, network, networkd, partman, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import kernel_argument, shell
 
@@ -21,6 +21,8 @@ def render(boot: BootContext) -> str:
     packages = list(boot.profile.packages)
     if boot.site.ssh_keys or any(user.ssh_keys for user in boot.profile.users):
         packages.append("openssh-server")  # part of every RHEL, of no Debian
+    if any(user.sudo for user in boot.profile.users):
+        packages.append("sudo")
     if boot.agent is not None:
         packages.append("curl")
     return templates.get("preseed.j2").render(
@@ -60,7 +62,13 @@ def script(boot: BootContext) -> str:
         site=boot.site,
         profile=boot.profile,
         machine=boot.machine,
-        system=[*partman.script(boot.disk), *networkd.script(boot)],
+        root_keys=accounts.keys("/root", "root", boot.site.ssh_keys),
+        users=accounts.debian(boot.profile.users),
+        system=[
+            *accounts.services(boot.profile.services),
+            *partman.script(boot.disk),
+            *networkd.script(boot),
+        ],
     )
 
 

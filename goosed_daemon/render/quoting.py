@@ -57,6 +57,13 @@ def kickstart(value: object) -> Quoted:
     return Quoted(shlex.quote(_line(value, "a kickstart")))
 
 
+def kickstart_word(value: object) -> Quoted:
+    """A word of its own: one that begins with a hyphen is an option, even in quotes."""
+    if str(value).startswith("-"):
+        raise Unquotable(f"a kickstart would take {str(value)[:60]!r} for an option")
+    return kickstart(value)
+
+
 def shell(value: object) -> Quoted:
     """One word of a POSIX shell command (POSIX.1-2024, XCU 2.2.2)."""
     return Quoted(shlex.quote(_line(value, "a shell script")))

@@ -15,6 +15,7 @@ _FILTERS = {
     "number": quoting.number,
     "comment": quoting.comment,
     "ks": quoting.kickstart,
+    "ks_word": quoting.kickstart_word,
     "sh": quoting.shell,
     "powershell": quoting.powershell,
     "command": quoting.command,

@@ -32,11 +32,11 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
 def test_validate_the_examples(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "validate", str(EXAMPLES))
     assert (code, err) == (0, "")
-    assert out == "site-a: 3 machines and 2 profiles are valid for their releases\n"
+    assert out == "site-a: 4 machines and 2 profiles are valid for their releases\n"
     code, out, _ = run(capsys, "validate", str(EXAMPLES), "--json")
     assert json.loads(out) | {"debconf": True} == {
         "site": "site-a",
-        "machines": 3,
+        "machines": 4,
         "profiles": 2,
         "debconf": True,
     }

@@ -89,6 +89,9 @@ def boot(of: Site | None = None, to: OSProfile | None = None, on: Machine | None
     )
 
 
+FIREWALL = {"services": ["ssh", "https"], "ports": ["8080/tcp", "514/udp"]}
+
+
 def full(release: str) -> BootContext:
     """Every field that a rendered file shows, once."""
     kickstart = release.startswith("rhel")
@@ -112,9 +115,19 @@ def full(release: str) -> BootContext:
             users=[
                 {"name": "ops", "groups": ["adm", "users"], "sshKeys": [KEY, KEY + "2"]},
                 {"name": "backup2", "passwordHash": HASH},
+                {
+                    "name": "admin",
+                    "fullName": "A. O'Admin (site)",
+                    "uid": "2000",
+                    "shell": "/bin/sh",
+                    "sudo": "nopasswd",
+                },
+                {"name": "second", "passwordHash": HASH, "sudo": "password"},
             ],
             commands=['echo "rack $RACK" >/etc/motd', "systemctl enable 'a b.service' || :"],
-            **({"selinux": "permissive"} if kickstart else {}),
+            weakDependencies="false",
+            services={"enabled": ["chronyd", "serial-getty@ttyS1"], "disabled": ["cups"]},
+            **({"selinux": "permissive", "firewall": FIREWALL} if kickstart else {}),
         ),
         machine(
             mac=["52:54:00:12:34:56", "52:54:00:12:34:57"],

@@ -111,7 +111,7 @@ def test_every_example_is_valid_for_its_release() -> None:
     part("debconf-set-selections")
     found = infra.load(ROOT / "examples" / "infra")
     assert [str(finding) for finding in validate.validate(found)] == []
-    assert len(found.machines) == 3
+    assert len(found.machines) == 4
     installers = {found.profile(m.profile).installer for m in found.machines.values()}
     assert installers == {"kickstart", "preseed"}
 

@@ -284,6 +284,17 @@ def kickstart_shape(text: str) -> list[str]:
     return [line.split()[0] if line.strip() else "" for line in text.split("\n")]
 
 
+def kickstart_options(text: str) -> list[list[str]]:
+    """The command lines as pykickstart splits them, without the values: a value that is not quoted
+    becomes words and options of its own."""
+    lines = text.partition("\n%packages")[0].split("\n")
+    words = [shlex.split(line, comments=True) for line in lines]
+    return [
+        [w.partition("=")[0] if w.startswith("-") or n == 0 else "" for n, w in enumerate(line)]
+        for line in words
+    ]
+
+
 def preseed_shape(text: str) -> list[tuple[str, str, str]]:
     return [(q, owner, kind) for q, (owner, kind, _) in preseed_values(text).items()]
 
@@ -323,8 +334,11 @@ def test_grub_script_keeps_its_commands(at: tuple[str, str], value: str) -> None
 @given(st.sampled_from(FIELDS), HOSTILE)
 @example(("site", "root_password_hash"), "x' --plaintext 'y")
 @example(("site", "timezone"), "UTC\n%post\nid\n%end")
+@example(("site", "timezone"), "--nontp")
+@example(("site", "root_password_hash"), "--plaintext")
 def test_kickstart_keeps_its_lines(at: tuple[str, str], value: str) -> None:
     assert_shape_or_refused(kickstart.render, kickstart_shape, "rhel9", at, value)
+    assert_shape_or_refused(kickstart.render, kickstart_options, "rhel9", at, value)
 
 
 @given(st.sampled_from(FIELDS), HOSTILE)

@@ -26,7 +26,7 @@ from tests.daemon.infra_site import (
     stored,
 )
 from tests.daemon.readers import preseed_values
-from tests.daemon.test_render_attacks import HOSTILE, kickstart_shape, nasty, preseed_shape
+from tests.daemon.test_render_attacks import HOSTILE, kickstart_options, nasty, preseed_shape
 
 DISKS = [VOLUMES, MIRROR, PLAIN_MIRROR, EITHER_FIRMWARE]
 LVM = {"device": "sda", "filesystems": [{"mount": "/", "size": "9G"}]}
@@ -228,21 +228,28 @@ def test_no_text_of_a_disk_breaks_out_of_its_line(value: str) -> None:
         disk = Disk.model_validate(base)
         first = disk.filesystems[-2].model_copy(update={"mount": value})
         named = disk.filesystems[-2].model_copy(update={"name": value})
-        others = disk.filesystems[:-2]
+        *others, _, last = disk.filesystems
         for update in (
             {"device": value},
             {"mirror": value} if base is MIRROR else {"volume_group": value},
-            {"filesystems": (*others, first)},
-            {"filesystems": (*others, named)},
+            {"filesystems": (*others, first, last)},
+            {"filesystems": (*others, named, last)},
         ):
             changed = machine().model_copy(update={"disk": disk.model_copy(update=update)})
             for release, render, shape in (
-                ("rhel9", kickstart.render, kickstart_shape),
-                ("debian12", preseed.render, preseed_shape),
+                ("rhel9", kickstart.render, kickstart_options),
+                ("debian12", preseed.render, preseed_recipe),
             ):
                 try:
                     text = render(boot(to=profile(release), on=changed))
                 except GooseError:
                     continue
-                new = set(shape(text)) - set(shape(render(stored(base, release))))
-                assert not new, (value, new)
+                if value:
+                    assert shape(text) == shape(render(stored(base, release)))
+
+
+def preseed_recipe(text: str) -> list[Any]:
+    """The questions, and how partman reads the recipe, without the values."""
+    recipe = preseed_values(text)["partman-auto/expert_recipe"][2]
+    read = [(*sizes, list(how)) for *sizes, how in read_recipe(recipe, "lvm")]
+    return [*preseed_shape(text), *read]

@@ -12,6 +12,7 @@ from goosed_daemon.infra.models.network import Network
 from goosed_daemon.infra.models.os_profile import KICKSTART_RELEASES, PRESEED_RELEASES, OSProfile
 from goosed_daemon.infra.models.secret import SecretRef, SecretSource
 from goosed_daemon.infra.models.selector import Requirement, Selector
+from goosed_daemon.infra.models.services import Firewall, Services
 from goosed_daemon.infra.models.site import Site
 from goosed_daemon.infra.models.user import User
 from goosed_daemon.infra.models.variable import Variable
@@ -36,6 +37,7 @@ __all__ = [
     "Disk",
     "Ethernet",
     "Filesystem",
+    "Firewall",
     "Group",
     "Inherited",
     "Machine",
@@ -47,6 +49,7 @@ __all__ = [
     "SecretRef",
     "SecretSource",
     "Selector",
+    "Services",
     "Site",
     "User",
     "Variable",

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from goosed_daemon.infra import fields as f
 from goosed_daemon.infra.models.disk import Disk
 from goosed_daemon.infra.models.part import Kind
+from goosed_daemon.infra.models.services import Firewall, Services
 from goosed_daemon.infra.models.user import User
 from goosed_daemon.infra.models.variable import Variable
 
@@ -44,6 +45,11 @@ class OSProfile(Kind):
     packages: tuple[f.Package, ...] = Field(
         (), description="Packages; kickstart also knows `@group`, `@^environment`, `-without`."
     )
+    weak_dependencies: f.Boolean = Field(
+        True, description="Whether what packages merely recommend is installed too."
+    )
+    services: Services = Field(Services(), description="Which services start with the system.")
+    firewall: Firewall = Field(Firewall(), description="What may reach the system (kickstart).")
     users: tuple[User, ...] = Field((), description="Accounts to create.")
     selinux: Literal["enforcing", "permissive", "disabled"] = Field(
         "enforcing", description="SELinux mode (kickstart)."
@@ -86,9 +92,9 @@ class OSProfile(Kind):
                 raise ValueError(f"the user {name!r} is there already")
         return users
 
-    @field_validator("selinux")
+    @field_validator("selinux", "firewall")
     @classmethod
-    def _selinux_fits(cls, mode: str, info: ValidationInfo) -> str:
+    def _installer_knows(cls, value: object, info: ValidationInfo) -> object:
         if info.data.get("installer") == "preseed":
             raise ValueError("means nothing to preseed, only to kickstart")
-        return mode
+        return value
