@@ -192,6 +192,8 @@ def _profiles(settings: Settings, now: datetime) -> Finding:
     if infra is None:
         hint = f"write them into {settings.home.infra}; examples/infra shows how"
         return Finding("profiles", REMARK, "no profiles yet", hint)
+    if infra.error is not None:
+        raise infra.error
     text = f"{len(infra.machines)} machines and {len(infra.profiles)} profiles without an error"
     return Finding("profiles", GOOD, text, "`goosectl infra validate` asks their releases too")
 

@@ -222,7 +222,7 @@ def simulate(
 
     profiles = _folder(folder)
     with local.context(looks=True) as of:
-        of = replace(of, infra=lambda: infra.load(profiles))
+        of = replace(of, infra=lambda: infra.load_good(profiles))
         named = naming.resolve(of.infra, mac, needs_profiles=False)
         found = machines.foresee(of, named.mac, uuid, serial)
     for remark in named.remarks:

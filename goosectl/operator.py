@@ -89,11 +89,12 @@ def state_to_look_at() -> Iterator[State]:
 
 
 def infra() -> Infra | None:
-    """The infra profiles; None where there are none. Raises `InvalidDocument`."""
+    """The infra profiles, without what mistakes stop; None where there are none. Raises
+    `InvalidDocument` when that may be anything."""
     from goosed_daemon import infra as profiles
 
     folder = site.home().infra
-    return profiles.load(folder) if folder.is_dir() else None
+    return profiles.load_good(folder) if folder.is_dir() else None
 
 
 def infra_if_good(otherwise: str) -> Infra | None:

@@ -6,6 +6,7 @@ from bundles.catalog import Catalog
 from bundles.document import InvalidDocument
 from goosed_daemon.errors import ArtifactMissing, InsecureUrl, MachineUnknown, ProfileInvalid
 from goosed_daemon.infra import Infra
+from goosed_daemon.infra.isolate import Stop
 from goosed_daemon.infra.match import NoMatch, match
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.render.context import AgentContext, BootContext
@@ -15,11 +16,20 @@ from goosed_daemon.tokens import Offer
 
 
 def recognise(infra: Infra, mac: str, uuid: str | None, serial: str | None) -> Machine:
-    """The machine with these identities (`mac` normalised). Raises `MachineUnknown`."""
+    """The machine with these identities (`mac` normalised). Raises `MachineUnknown`, or
+    `ProfileInvalid` when a mistake stops the one that has any of them."""
+    if (stop := infra.stop(mac=mac, uuid=uuid and uuid.lower(), serial=serial)) is not None:
+        raise stopped(stop)
     found = match(infra, mac=mac, uuid=uuid, serial=serial)
     if isinstance(found, NoMatch):
         raise MachineUnknown(found.reason, mac=mac)
     return found.machine
+
+
+def stopped(stop: Stop) -> ProfileInvalid:
+    """Why one machine is not installed while others are."""
+    who = f"machine {stop.name}" if stop.name else "this machine"
+    return ProfileInvalid(f"the infra profiles have errors that stop {who}: {stop.problem}")
 
 
 def invalid_profiles(error: InvalidDocument) -> ProfileInvalid:

@@ -341,7 +341,7 @@ class RolloutOver(DaemonError):
 
 
 class ProfileInvalid(DaemonError):
-    """The infra profiles have errors, so that nothing is installed from them."""
+    """The infra profiles have errors that stop a machine, or all of them."""
 
     code = "profile-invalid"
     default_hint = "run `goosectl infra validate`: it lists every error with file and line"

@@ -102,7 +102,7 @@ PROFILES_VALID = Metric(
     "goosed_profiles_valid",
     Gauge,
     (),
-    "1 while the infra profiles are valid, 0 while nothing is installed because they are not.",
+    "1 while the infra profiles are valid, 0 while a mistake in them stops machines.",
 )
 WORKFLOW_STEP = Metric(
     "goosed_workflow_step_duration_seconds",

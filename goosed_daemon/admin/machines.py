@@ -38,7 +38,7 @@ from goosed_daemon.errors import (
     ProfileInvalid,
     TriesExhausted,
 )
-from goosed_daemon.infra import Infra, load
+from goosed_daemon.infra import Infra, load_good
 from goosed_daemon.infra.models import Machine as Profile
 from goosed_daemon.infra.models import OSProfile
 from goosed_daemon.token_rows import Token
@@ -62,6 +62,8 @@ class _Outlook:
         """`install`, or the code of the reason against it, in the order in which the daemon asks
         (`goosed_daemon.simulate`)."""
         if self.infra is None:
+            return ProfileInvalid.code
+        if self.infra.stop(mac=mac) is not None:
             return ProfileInvalid.code
         if profile is None:
             return MachineUnknown.code
@@ -229,7 +231,7 @@ def usable(of: Context) -> Infra | ProfileInvalid:
     try:
         found = of.infra()
         # A folder that is not there has no Site, says the daemon, and so does this.
-        return found if found is not None else load(of.settings.home.infra)
+        return found if found is not None else load_good(of.settings.home.infra)
     except InvalidDocument as error:
         return boot.invalid_profiles(error)
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from bundles.document import InvalidDocument
 from bundles.errors import UsageError
+from goosed_daemon.boot import stopped
 from goosed_daemon.errors import MachineUnknown
 from goosed_daemon.infra import Infra, mac
 
 Profiles = Callable[[], Infra | None]  # raises InvalidDocument; None where there are none
 
+_SOME = "some infra profiles have errors and stop their machines (see `goosectl infra validate`)"
 BY_MAC = "the MAC is taken as it is; a machine of several goes by its first"
 
 
@@ -28,13 +30,18 @@ def resolve(profiles: Profiles, given: str, *, needs_profiles: bool = True) -> N
     """The machine that is `given`.
 
     Without `needs_profiles` a MAC is taken as it is when the profiles have errors: what stops an
-    install must work then too. Raises `UsageError`, `MachineUnknown` or `InvalidDocument`.
+    install must work then too. Raises `UsageError`, `MachineUnknown`, `ProfileInvalid` (for a
+    machine that a mistake stops) or `InvalidDocument`.
     """
     remarks: tuple[str, ...] = ()
     if needs_profiles or not _is_mac(given):
         found = profiles()
     else:
         found, remarks = if_good(profiles, BY_MAC)
+    if found is not None and (stop := found.stop(name=given)) is not None:
+        if needs_profiles or stop.mac is None:
+            raise stopped(stop)
+        return Named(stop.mac, stop.name, remarks)
     named = found.machine(given) if found is not None else None
     if named is not None:
         return Named(named.mac[0], named.name, remarks)
@@ -46,6 +53,10 @@ def resolve(profiles: Profiles, given: str, *, needs_profiles: bool = True) -> N
         raise MachineUnknown(
             f"no Machine document has the name {given!r}", hint=_near(found, given)
         ) from error
+    if found is not None and (stop := found.stop(mac=address)) is not None:
+        if needs_profiles:
+            raise stopped(stop)
+        return Named(stop.mac or address, stop.name, remarks)
     machine = found.machine_by_mac(address) if found is not None else None
     if machine is not None:
         return Named(machine.mac[0], machine.name, remarks)
@@ -55,7 +66,9 @@ def resolve(profiles: Profiles, given: str, *, needs_profiles: bool = True) -> N
 def if_good(profiles: Profiles, otherwise: str) -> tuple[Infra | None, tuple[str, ...]]:
     """The profiles; None, and a remark on what is done `otherwise`, when they have errors."""
     try:
-        return profiles(), ()
+        found = profiles()
+        wrong = found is not None and found.error is not None
+        return found, (_SOME,) if wrong else ()
     except InvalidDocument:
         return None, (
             f"the infra profiles have errors (see `goosectl infra validate`): {otherwise}",

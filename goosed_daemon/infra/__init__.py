@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from goosed_daemon.infra.known import Infra
-from goosed_daemon.infra.load import load
+from goosed_daemon.infra.load import load, load_good
 from goosed_daemon.infra.watch import Profiles
 
-__all__ = ["Infra", "Profiles", "load"]
+__all__ = ["Infra", "Profiles", "load", "load_good"]

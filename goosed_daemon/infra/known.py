@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bundles.document import Document
+from bundles.document import Document, InvalidDocument
+from goosed_daemon.infra.isolate import Stop
 from goosed_daemon.infra.models import OF_SITE, Group, Machine, OSProfile, Site
 
 
@@ -38,6 +39,18 @@ class Infra:
     # By machine; the profiles of those that add to theirs.
     _groups_of: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
     _profile_of: Mapping[str, OSProfile] = field(default_factory=dict)
+
+    # Machines that a mistake stops, by what they are known by (see `isolate.stopped`), and all
+    # mistakes there are; every other machine is as its documents say now.
+    _stopped: Mapping[tuple[str, str], Stop] = field(default_factory=dict)
+    error: InvalidDocument | None = None
+
+    def stop(self, **known: str | None) -> Stop | None:
+        """What stops the machine with this `mac`, `uuid`, `serial` or `name`, if anything does."""
+        for by, value in known.items():
+            if value and (found := self._stopped.get((by, value))) is not None:
+                return found
+        return None
 
     def profile(self, name: str) -> OSProfile:
         """The profile `name`, without what machines add to it. Raises KeyError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -12,12 +12,13 @@ from typing import TypeVar
 from bundles import document
 from bundles.document import Document, InvalidDocument, Problem
 from goosed_daemon.infra.inherit import Merged
+from goosed_daemon.infra.isolate import Wrong, salvage, stopped
 from goosed_daemon.infra.known import Infra, Place
 from goosed_daemon.infra.models import KINDS, Group, Machine, OSProfile, Site
 from goosed_daemon.infra.variables import Variables
 from goosed_daemon.infra.whole import Wholes, typed
 
-__all__ = ["Infra", "Place", "files", "load"]
+__all__ = ["Infra", "Place", "files", "load", "load_good"]
 
 _NO_PROFILE = "name an OSProfile here, or in a group that selects this machine"
 _Named = TypeVar("_Named", OSProfile, Group)
@@ -45,6 +46,15 @@ def files(folder: Path, unreadable: Callable[[OSError], None] = lambda error: No
 
 def load(folder: Path) -> Infra:
     """The profiles of `folder`. Raises `InvalidDocument` with the problems of all files."""
+    found = load_good(folder)
+    if found.error is not None:
+        raise found.error
+    return found
+
+
+def load_good(folder: Path) -> Infra:
+    """The profiles of `folder` without the machines that are stopped by a mistake; `error` has the
+    problems of all files. Raises `InvalidDocument` when the mistakes may concern anyone."""
     loader = _Loader()
     for path in files(folder, loader.unreadable):
         loader.file(path)
@@ -58,33 +68,42 @@ def _read(path: Path) -> list[Document]:
     return document.read(path)
 
 
-def _name(item: Document) -> object:
-    return item.value.get("name") if isinstance(item.value, dict) else None
+def _name(item: Document) -> str | None:
+    name = item.value.get("name") if isinstance(item.value, dict) else None
+    return name if isinstance(name, str) else None
 
 
 class _Loader:
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.wrong: list[Wrong] = []
         self.kept: list[tuple[_Kind, Document]] = []
         self.machines: list[Document] = []  # typed last, with what they inherit
-        self.broken: set[tuple[str, object]] = set()  # kind and name of those with problems
+        self.broken: set[tuple[str, str | None]] = set()  # kind and name of those with problems
 
     def file(self, path: Path) -> None:
         try:
             documents = _read(path)
         except InvalidDocument as error:
-            self.problems += error.problems
+            documents, wrong = salvage(path, error)
+            self.wrong += wrong
         except OSError as error:
             self.unreadable(error, path)
-        else:
-            for item in documents:
-                self.document(item)
+            return
+        for item in documents:
+            self.document(item)
 
     def unreadable(self, error: OSError, path: Path | None = None) -> None:
         source = str(path or error.filename)
-        self.problems.append(
-            Problem(source, 1, 1, "", f"cannot be read: {error.strerror or error}")
-        )
+        message = f"cannot be read: {error.strerror or error}"
+        self.note([Problem(source, 1, 1, "", message)], None)
+
+    def note(self, problems: Iterable[Problem], item: Document | None) -> None:
+        """Problems that make `item` of no use; None: they may concern anyone."""
+        self.wrong += [Wrong(problem, item) for problem in problems]
+
+    def both(self, problem: Problem, item: Document, other: Document) -> None:
+        """A problem of two documents of which nobody can tell which is meant."""
+        self.wrong += [Wrong(problem, item), Wrong(problem, other)]
 
     def document(self, item: Document) -> None:
         if item.value is None:
@@ -95,34 +114,47 @@ class _Loader:
             known = ", ".join(KINDS)
             if isinstance(kind, str):
                 hint = document.nearest(kind, list(KINDS)) or f"known: {known}"
-                self.problems.append(item.problem(("kind",), f"no such kind {kind!r}", hint))
+                self.note([item.problem(("kind",), f"no such kind {kind!r}", hint)], None)
             else:
-                self.problems.append(item.problem((), f"has no kind; known: {known}"))
+                self.note([item.problem((), f"has no kind; known: {known}")], None)
         elif issubclass(model, Machine):
             self.machines.append(item)
         else:
             try:
                 self.kept.append((document.validate(item, model), item))
             except InvalidDocument as error:
-                self.problems += error.problems
+                self.note(error.problems, item)
                 self.broken.add((kind, _name(item)))
 
     def infra(self, folder: Path) -> Infra:
         sites = [(kept, item) for kept, item in self.kept if isinstance(kept, Site)]
         profiles, groups = self.unique(OSProfile), self.unique(Group)
-        if not sites and not self.problems:
-            self.problems.append(
-                Problem(str(folder), 1, 1, "", "no Site: one document of kind Site is needed")
-            )
+        if not sites:
+            none = Problem(str(folder), 1, 1, "", "no Site: one document of kind Site is needed")
+            self.note([] if self.wrong else [none], None)
         for _, extra in sites[1:]:
             where = Place(sites[0][1])
-            self.problems.append(extra.problem(("kind",), f"a second Site; the first is {where}"))
+            self.note([extra.problem(("kind",), f"a second Site; the first is {where}")], None)
         for group, item in groups.values():
-            self.known_profile(group.profile, item, profiles)
+            self.note(self.known_profile(group.profile, item, profiles), item)
         whole = Wholes(groups.values(), sites[0][1] if sites else None)
         machines, index = self.whole_machines(whole, profiles)
-        if self.problems:
-            raise InvalidDocument(dict.fromkeys(self.problems))
+        stops = stopped(self.wrong, map(whole.merged, self.machines)) if self.wrong else {}
+        error = (
+            InvalidDocument(dict.fromkeys(w.problem for w in self.wrong)) if self.wrong else None
+        )
+        if error is not None and (stops is None or not sites):
+            raise error
+        stops = stops or {}
+        machines = {n: known for n, known in machines.items() if ("name", n) not in stops}
+        index = {
+            by: {
+                value: machine
+                for value, machine in named.items()
+                if machine.name in machines and (by, value) not in stops
+            }
+            for by, named in index.items()
+        }
         places: dict[tuple[str, str], Place]
         places = {(kept.kind, kept.name): Place(item) for kept, item in self.kept}
         places |= {("Machine", name): Place(item) for name, (_, item) in machines.items()}
@@ -137,6 +169,8 @@ class _Loader:
             MappingProxyType({name: group for name, (group, _) in groups.items()}),
             MappingProxyType(whole.groups_of),
             MappingProxyType(whole.profile_of),
+            MappingProxyType(stops),
+            error,
         )
 
     def whole_machines(
@@ -157,14 +191,15 @@ class _Loader:
             if machine is not None and machine.name in found:
                 where = Place(found[machine.name][1])
                 message = f"Machine {machine.name!r} exists already, at {where}"
-                problems.append(item.problem(("name",), message))
+                self.both(item.problem(("name",), message), item, found[machine.name][1])
             elif machine is not None:
                 found[machine.name] = machine, item
                 whole.take(machine, item)
                 if profile is not None:
                     problems += whole.add(machine, item, *profile)
-            self.problems += problems
-        self.problems += variables.unused()
+            self.note(problems, item)
+        for problem, shared in variables.unused():
+            self.note([problem], shared)
         return found, {name: self.index(everyone, name) for name in ("mac", "uuid", "serial")}
 
     def profile_of(
@@ -180,7 +215,7 @@ class _Loader:
             problems.append(merged.problem(("profile",), "is missing", _NO_PROFILE))
         if not isinstance(name, str):
             return None
-        self.known_profile(name, merged, profiles)
+        problems += self.known_profile(name, merged, profiles)
         return profiles.get(name)
 
     def known_profile(
@@ -188,13 +223,13 @@ class _Loader:
         name: str,
         item: Document | Merged,
         profiles: dict[str, tuple[OSProfile, Document]],
-    ) -> None:
+    ) -> list[Problem]:
         """Whether there is a profile of this name; one with a mistake is not missing as well."""
         if not name or name in profiles or ("OSProfile", name) in self.broken:
-            return
+            return []
         hint = document.nearest(name, list(profiles))
         message = f"there is no OSProfile {name!r}"
-        self.problems.append(item.problem(("profile",), message, hint))
+        return [item.problem(("profile",), message, hint)]
 
     def unique(self, model: type[_Named]) -> dict[str, tuple[_Named, Document]]:
         """The documents of one kind by name; the same name twice is a problem."""
@@ -205,7 +240,7 @@ class _Loader:
             if kept.name in found:
                 where = Place(found[kept.name][1])
                 message = f"{model.__name__} {kept.name!r} exists already, at {where}"
-                self.problems.append(item.problem(("name",), message))
+                self.both(item.problem(("name",), message), item, found[kept.name][1])
             found.setdefault(kept.name, (kept, item))
         return found
 
@@ -220,6 +255,6 @@ class _Loader:
                     message = f"{value} is also machine {other.name!r}, at {Place(place)}"
                     listed = isinstance(item.value, dict) and isinstance(item.value[field], list)
                     at = (field, number) if listed else (field,)
-                    self.problems.append(item.problem(at, message))
+                    self.both(item.problem(at, message), item, place)
                 found.setdefault(value, (machine, item))
         return {value: machine for value, (machine, _) in found.items()}

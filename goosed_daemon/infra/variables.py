@@ -51,16 +51,17 @@ class Variables:
             values = dict(_typed(machine, merged, declared, problems))
         return machine.model_copy(update={"variables": values}), problems
 
-    def unused(self) -> Iterator[Problem]:
+    def unused(self) -> Iterator[tuple[Problem, Document]]:
         """Variables of the site or a group that no profile of any of their machines declares."""
         for (_, name), (document, used) in self._common.items():
             if not used:
-                yield document.problem(
+                problem = document.problem(
                     ("variables", name),
                     "no OSProfile of the machines that inherit this declares such a variable",
                     _hint(name, self._declared),
                     key=True,
                 )
+                yield problem, document
 
 
 def _typed(

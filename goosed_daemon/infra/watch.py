@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bundles.document import InvalidDocument
-from goosed_daemon.infra.load import Infra, files, load
+from goosed_daemon.infra.load import Infra, files, load_good
 
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -16,8 +16,9 @@ _Stamp = tuple[tuple[str, int, int, int], ...]
 class Profiles:
     """The profiles of a folder as they are now; safe to use from several threads.
 
-    The folder is looked at no more often than every `interval` seconds of `clock`. An edit that
-    breaks the profiles leaves the last good ones in place and tells so in `error`.
+    The folder is looked at no more often than every `interval` seconds of `clock`. A mistake stops
+    the machines that it concerns and no others, and `error` tells of it; nothing is kept of what
+    stood there before.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class Profiles:
         self._next = float("-inf")
 
     def current(self) -> Infra:
-        """The last good profiles. Raises `InvalidDocument` while there never were any."""
+        """The profiles, without what mistakes stop. Raises `InvalidDocument` while that may be
+        anything."""
         if self._clock() >= self._next:
             with self._lock:
                 if self._clock() >= self._next:
@@ -44,7 +46,7 @@ class Profiles:
                     self._next = self._clock() + self._interval
         if self._infra is not None:
             return self._infra
-        raise self.error or InvalidDocument(())
+        raise (self.error or InvalidDocument(())).with_traceback(None)
 
     def _refresh(self) -> None:
         # Taken before reading: an edit in between is then seen the next time.
@@ -52,9 +54,10 @@ class Profiles:
         if stamp == self._stamp:
             return
         try:
-            self._infra, self.error = load(self.folder), None
+            self._infra = load_good(self.folder)
+            self.error = self._infra.error
         except InvalidDocument as error:
-            self.error = error
+            self._infra, self.error = None, error
         self._stamp = stamp
 
     def _look(self) -> _Stamp:

@@ -76,10 +76,7 @@ class Admin:
         profiles = self._deps.profiles
         if not profiles.folder.is_dir():
             return None
-        found = profiles.current()
-        if profiles.error is not None:
-            raise profiles.error.with_traceback(None)
-        return found
+        return profiles.current()
 
 
 def _about(operation: Operation[Any]) -> About:

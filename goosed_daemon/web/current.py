@@ -21,13 +21,14 @@ LOOK_EVERY = 1.0  # seconds between two looks at the files
 class Current:
     """The profiles as they are now, or why they cannot be used.
 
-    While any document is wrong nothing is installed: whoever edits a profile wants the edit, and
-    a machine is better left alone than erased by what stood there before.
+    A mistake stops the machines that it concerns: whoever edits a profile wants the edit, and a
+    machine is better left alone than erased by what stood there before. The others go on.
     """
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._found: Infra | ProfileInvalid = ProfileInvalid("the profiles were not read yet")
+        self._valid = False
         self._until = 0.0
         self._looking: asyncio.Task[None] | None = None
 
@@ -44,20 +45,13 @@ class Current:
     async def _look(self) -> None:
         before = self._found
         try:
-            self._found = await self._deps.in_store(self._read)
+            self._found = await self._deps.in_store(self._deps.profiles.current)
         except InvalidDocument as error:
             self._found = boot.invalid_profiles(error)
-        if before is not self._found and (
-            self._until == 0 or type(before) is not type(self._found)
-        ):
-            valid = isinstance(self._found, Infra)
+        valid = isinstance(self._found, Infra) and self._found.error is None
+        if before is not self._found and (self._until == 0 or valid != self._valid):
             self._deps.telemetry.set(PROFILES_VALID, valid)
             level = logging.INFO if valid else logging.ERROR
             log.log(level, "infra profiles", extra={"fields": {"valid": valid}})
+        self._valid = valid
         self._until = time.monotonic() + LOOK_EVERY
-
-    def _read(self) -> Infra:
-        found = self._deps.profiles.current()
-        if self._deps.profiles.error is not None:
-            raise self._deps.profiles.error
-        return found

@@ -93,6 +93,8 @@ class Render:
     async def _context(self, request: web.Request, installer: str, token: Token) -> BootContext:
         infra = await self._current.infra()
         machine = infra.machine_by_mac(token.mac)
+        if (stop := infra.stop(mac=token.mac)) is not None:
+            raise boot.stopped(stop)
         if machine is None:
             raise MachineUnknown(f"no Machine document has the MAC {token.mac} any more")
         wanted = infra.profile_of(machine).installer

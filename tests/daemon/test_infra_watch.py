@@ -1,4 +1,4 @@
-"""Edits apply without a restart, and a broken one keeps the last good profiles."""
+"""Edits apply without a restart, and a mistake stops what it concerns."""
 
 from __future__ import annotations
 
@@ -53,17 +53,34 @@ def test_a_replaced_file_of_the_same_size_and_time_is_seen(file: Path, tmp_path:
     assert profiles.current().machine("db-2") is not None
 
 
-def test_a_broken_edit_keeps_the_last_good_profiles_and_says_so(file: Path) -> None:
+def test_a_mistake_stops_its_machine_and_keeps_nothing_of_what_stood_there(file: Path) -> None:
     profiles = Profiles(file.parent, interval=0)
-    good = profiles.current()
+    assert profiles.current().machine("db-1") is not None
     assert profiles.error is None
-    file.write_text(GOOD.replace("rhel9/vmlinuz", "../vmlinuz"))
-    assert profiles.current() is good
+    other = MACHINE_YAML.replace("db-1", "db-2").replace("56", "57")
+    file.write_text(f"{GOOD}hostnmae: x\n---\n{other}hostname: new\n")
+    found = profiles.current()
+    assert found.machine("db-1") is None
+    stop = found.stop(mac="52:54:00:12:34:56")
+    assert stop is not None
+    assert "hostnmae: no such field" in stop.problem.message or stop.problem.field == "hostnmae"
+    machine = found.machine("db-2")
+    assert machine is not None
+    assert machine.hostname == "new", "an edit beside a mistake counts"
     assert profiles.error is not None
-    assert f"{file}:11:9: kernel: " in profiles.error.message
     file.write_text(GOOD)
-    assert profiles.current() is not good
+    assert profiles.current().machine("db-1") is not None
     assert profiles.error is None
+
+
+def test_what_may_concern_anyone_stops_everyone(file: Path) -> None:
+    profiles = Profiles(file.parent, interval=0)
+    assert profiles.current().machine("db-1") is not None
+    file.write_text(GOOD.replace("name: lab", "name: lab\ntimezone: Mars Base"))
+    for _ in range(2):
+        with pytest.raises(InvalidDocument, match="Mars Base"):
+            profiles.current()
+    assert profiles.error is not None
 
 
 def test_profiles_that_never_were_good_cannot_be_had(file: Path) -> None:
