@@ -76,7 +76,7 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
 
 
 def concrete(path: str) -> str:
-    return path.format(machine="web1", token="0" * 32, name="nobody")
+    return path.format(machine="web1", token="0" * 32, name="nobody", rollout="none")
 
 
 async def test_every_operation_asks_for_a_token_of_its_role(lab: Lab) -> None:
