@@ -412,7 +412,7 @@ async def test_every_reason_is_told_in_the_words_of_the_screen(
     lab.write_profiles(PROFILES.replace("bundle: site-base", "bundle: other"))
     await told("artifact-missing", "needs bundle other, which is not imported")
     lab.write_profiles(PROFILES.replace("installer:", "instaler:"))
-    await told("profile-invalid", "the infra profiles have errors: ")
+    await told("profile-invalid", "the infra profiles have errors that stop machine web1: ")
 
 
 async def test_admin_tokens_are_made_and_ended_over_http(lab: Lab, ask: Asking) -> None:
