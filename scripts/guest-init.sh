@@ -86,4 +86,22 @@ fetch -i "$file" | tr -d '\r'
 echo
 say "second fetch ends"
 report installed
-stop "done"
+[ -x /usr/lib/systemd/systemd ] || stop "done"
+
+# From here on it is the installed system: what the file runs in it to install the agent was run, and
+# systemd is its init.
+awk '/^%post/ { text = ""; next } /^%end/ { if (text ~ /goose-agent/) printf "%s", text }
+    { text = text $0 "\n" }' /tmp/file >/tmp/post
+sh -e /tmp/post || stop "failed: the agent was not installed"
+units=/etc/systemd/system
+mkdir -p /run /var/lib /etc/systemd/journald.conf.d $units/goose-agent.service.d
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+printf '[Journal]\nStorage=volatile\nForwardToConsole=yes\n' >/etc/systemd/journald.conf.d/guest.conf
+wants='systemd-journald.socket systemd-journald.service timers.target'
+printf '[Unit]\nWants=%s\nAllowIsolate=yes\n' "$wants" >$units/default.target
+# A rotation is due at every round, so that nobody has to wait for days.
+printf '[Service]\nExecStartPost=/bin/sed -i s/^refresh_below=.*/refresh_below=%s/ %s\n' \
+    999999999 /var/lib/goose-agent/state >$units/goose-agent.service.d/guest.conf
+say "boots the system that it installed"
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec /usr/lib/systemd/systemd --log-target=console

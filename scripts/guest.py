@@ -6,6 +6,7 @@ installer: it brings up the one NIC that booted, fetches its rendered file as an
 tries to fetch it again, and powers off.
 
     python scripts/guest.py OUT     writes OUT/vmlinuz and OUT/initrd.img
+    python scripts/guest.py OUT --system   a guest that then runs as the system it installed
 
 Nothing but the standard library is used. The same kernel, programs and init give the same bytes.
 Where a part is missing the exit code is 3 and stderr names the part and what installs it.
@@ -27,6 +28,7 @@ from pathlib import Path, PurePosixPath
 
 INSTALL = "apt install linux-image-cloud-amd64 busybox-static curl (Ubuntu: linux-image-virtual)"
 MODULES = ("virtio_pci", "virtio_net")  # what QEMU's virtio NIC needs, without what they need
+SYSTEMD = "usr/lib/systemd/systemd"  # its place in the guest
 MISSING = 3  # exit code
 
 
@@ -89,11 +91,38 @@ def find_busybox() -> Path:
 
 def find_curl() -> dict[str, Path]:
     """curl and the libraries that it loads, by their place in the guest. Raises `MissingPart`."""
-    curl, ldd = shutil.which("curl"), shutil.which("ldd")
-    if curl is None or ldd is None:
-        raise MissingPart(f"no {'ldd' if curl else 'curl'} is on PATH ({INSTALL})")
-    told = subprocess.run([ldd, curl], capture_output=True, text=True, check=True).stdout
-    found = {"bin/curl": Path(curl)}
+    curl = shutil.which("curl")
+    if curl is None:
+        raise MissingPart(f"no curl is on PATH ({INSTALL})")
+    return {"bin/curl": Path(curl), **libraries(Path(curl))}
+
+
+def find_systemd() -> dict[str, Path]:
+    """systemd, its journal, their libraries and units, by their place in the guest. Raises
+    `MissingPart`."""
+    for folder in (Path("/usr/lib/systemd"), Path("/lib/systemd")):
+        if (folder / "systemd").is_file():
+            found = {SYSTEMD: folder / "systemd", **libraries(folder / "systemd")}
+            executor = folder / "systemd-executor"  # which starts services since version 255
+            if executor.is_file():
+                found |= {str(executor).lstrip("/"): executor, **libraries(executor)}
+            journal = folder / "systemd-journald"
+            found |= libraries(journal)  # units name it by either place
+            found |= {f"{place}/systemd/{journal.name}": journal for place in ("lib", "usr/lib")}
+            units = [*(folder / "system").glob("*.target"), *(folder / "system").glob("*journald*")]
+            return found | {
+                f"etc/systemd/system/{unit.name}": unit for unit in sorted(units) if unit.is_file()
+            }
+    raise MissingPart("no systemd was found (apt install systemd)")
+
+
+def libraries(program: Path) -> dict[str, Path]:
+    """The shared libraries that a program loads, by their place. Raises `MissingPart`."""
+    ldd = shutil.which("ldd")
+    if ldd is None:
+        raise MissingPart(f"no ldd is on PATH ({INSTALL})")
+    told = subprocess.run([ldd, program], capture_output=True, text=True, check=True).stdout
+    found = {}
     for line in told.splitlines():
         # name => path (address), or the loader's own path (address)
         words = line.partition("=>")[2].split() or line.split()
@@ -161,7 +190,9 @@ def entries(
     folders = {str(above) for path in programs for above in PurePosixPath(path).parents}
     more = sorted(folders - {".", *(entry.name for entry in listed)})
     listed.extend(Entry(name, folder) for name in more)
-    listed.extend(Entry(name, program, data) for name, data in programs.items())
+    for name, data in programs.items():
+        mode = stat.S_IFREG | 0o644 if name.startswith("etc/") else program
+        listed.append(Entry(name, mode, data))
     for number, (name, data) in enumerate(modules):
         listed.append(Entry(f"modules/{number:02}-{name}.ko", stat.S_IFREG | 0o644, data))
     return listed
@@ -185,10 +216,13 @@ def cpio(members: Iterable[Entry]) -> bytes:
     return bytes(out)
 
 
-def build(out: Path) -> Kernel:
-    """Write `out`/vmlinuz and `out`/initrd.img; returns the kernel they were made from."""
+def build(out: Path, system: bool = False) -> Kernel:
+    """Write `out`/vmlinuz and `out`/initrd.img; returns the kernel they were made from. With
+    `system` the guest, when it is installed, goes on as the installed system, under systemd."""
     kernel = find_kernel()
     programs = {"bin/busybox": find_busybox(), **find_curl()}
+    if system:
+        programs |= find_systemd()
     init = Path(__file__).with_name("guest-init.sh").read_bytes()
     files = load_order(kernel.modules, MODULES)
     modules = [(_module_name(path.name), read_module(path)) for path in files]
@@ -203,9 +237,12 @@ def main() -> int:
     """The command line: see the module's docstring."""
     parser = argparse.ArgumentParser(description="Build the guest of the quickstart and the tests")
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write to")
+    parser.add_argument(
+        "--system", action="store_true", help="go on as the installed system, under systemd"
+    )
     args = parser.parse_args()
     try:
-        kernel = build(args.out)
+        kernel = build(args.out, args.system)
     except MissingPart as error:
         print(error, file=sys.stderr)
         return MISSING

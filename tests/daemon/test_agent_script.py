@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from goosed_daemon import agent_rows, audit
 from tests.daemon.agent_runs import SHELLS, Agent
 from tests.daemon.state_backends import MAC
 from tests.daemon.web_site import Lab
+from tests.lossy import lossy
 
 DAY = timedelta(days=1)
 STRIDES = {"dash": 1, "busybox": 4}  # one shell is killed before each of its commands
@@ -42,31 +42,13 @@ def row(lab: Lab, mac: str = MAC) -> agent_rows.Agent:
     return found
 
 
-@asynccontextmanager
-async def lossy(lab: Lab, lose: list[str]) -> AsyncIterator[str]:
-    """A way to the daemon that loses the response to the first request for each route in `lose`,
-    after the daemon gave it."""
+@contextmanager
+def losing(lab: Lab, route: str) -> Iterator[str]:
+    """A way to the daemon that loses the first response to an agent's request."""
     host, _, port = lab.url.removeprefix("http://").rpartition(":")
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int((re.search(rb"(?i)content-length: (\d+)", head) or [b"", b"0"])[1])
-        request = head + await reader.readexactly(length)
-        request = request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
-        answers, to = await asyncio.open_connection(host, int(port))
-        to.write(request)
-        answer = await answers.read()
-        route = head.split()[1].decode()
-        if route in lose:
-            lose.remove(route)
-        else:
-            writer.write(answer)
-        to.close()
-        writer.close()
-
-    server = await asyncio.start_server(forward, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with lossy([f"/v1/agents/{route}"]) as network:
+        network.target = (host, int(port))
+        yield f"http://127.0.0.1:{network.port}"
 
 
 async def test_it_enrols_says_it_is_alive_and_rotates(lab: Lab, agent: Agent) -> None:
@@ -119,7 +101,7 @@ async def test_killed_before_any_command_of_a_rotation_it_goes_on(lab: Lab, agen
 
 async def test_a_lost_response_to_a_refresh_is_got_again(lab: Lab, agent: Agent) -> None:
     await enrolled(lab, agent)
-    async with lossy(lab, ["/v1/agents/token/refresh"]) as url:
+    with losing(lab, "token/refresh") as url:
         agent.url = url
         agent.write_conf()
         agent.write(refresh_below=SOON)
@@ -134,7 +116,7 @@ async def test_a_lost_response_to_a_refresh_is_got_again(lab: Lab, agent: Agent)
 
 
 async def test_a_lost_response_to_an_enrolment_is_got_again(lab: Lab, agent: Agent) -> None:
-    async with lossy(lab, ["/v1/agents/register"]) as url:
+    with losing(lab, "register") as url:
         agent.url = url
         agent.write_conf()
         agent.write(enrolment=permit(lab))

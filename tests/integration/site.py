@@ -98,11 +98,12 @@ class Site:
         (folder / "site.yaml").write_text(text)
         self.goosectl("infra", "validate", folder)
 
-    def serve(self, *, seconds: float = 20) -> None:
-        """Start goosed on a free port of the loopback address; returns once it answers."""
+    def serve(self, *, seconds: float = 20, **settings: str) -> None:
+        """Start goosed on a free port of the loopback address, with `settings` as variables;
+        returns once it answers."""
         self.issue()
         ready = self.folder / "ready.json"
-        environment = self._environment() | {"GOOSED_READY_FILE": str(ready)}
+        environment = self._environment() | {"GOOSED_READY_FILE": str(ready), **settings}
         command = [sys.executable, "-m", "goosectl", "serve", "--listen", "127.0.0.1:0"]
         command += ["--boot-listen", "127.0.0.1:0"]
         with self.log.open("wb") as log:
