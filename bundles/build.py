@@ -142,8 +142,9 @@ def write(
             lists = _signed_list(out / f"{stem}{volumelist.SUFFIX}", listing.encode(), signers)
             for file in files:
                 file.publish()
-            for path, data in lists:  # last: who sees the list sees all that it names
-                durable.replace_file(path, data)
+            with _taken_back([path for path, _ in lists]):
+                for path, data in lists:  # last: who sees the list sees all that it names
+                    durable.replace_file(path, data)
             for file in files:
                 file.keep()
             return Built(
@@ -165,6 +166,17 @@ def _signed_list(path: Path, listing: bytes, signers: Sequence[Signer]) -> list[
         name = volumelist.signature_file(path.name, n)
         files.append((path.with_name(name), sshsig.sign(listing, signer, sshsig.VOLUMES)))
     return files
+
+
+@contextmanager
+def _taken_back(paths: Sequence[Path]) -> Iterator[None]:
+    """Removes what is at `paths` when the block ends by an exception."""
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

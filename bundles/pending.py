@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -37,7 +38,8 @@ class PendingFile:
 
     def __exit__(self, *_: object) -> None:
         self._writing_out.close()
-        os.close(self.descriptor)
+        with suppress(OSError):  # what counts was synced
+            os.close(self.descriptor)
         if not self._kept:
             (self.path if self._published else self._temporary).unlink(missing_ok=True)
 

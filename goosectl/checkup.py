@@ -96,7 +96,9 @@ def _space(settings: Settings, now: datetime) -> Finding:
 
     free = site.store().free()
     if free is None:
-        return Finding("space", REMARK, "the store cannot say how much room it has")
+        return Finding(
+            "space", REMARK, "the store cannot say how much room it has; S3_QUOTA would tell"
+        )
     state = GOOD if free >= LITTLE_SPACE else REMARK
     hint = "" if state == GOOD else "`goosectl store gc` removes what no imported version uses"
     return Finding("space", state, f"{sizes.text(free)} are free for the store", hint)

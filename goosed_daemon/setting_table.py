@@ -296,6 +296,15 @@ TABLE = (
         "The region of the bucket. Not set: the service is asked.",
     ),
     Setting(
+        "s3_quota",
+        "S3_QUOTA",
+        forms.whole(1, 1 << 60),
+        None,
+        "How many bytes the bucket may hold: the quota that its service enforces. Imports and"
+        " `doctor` then count what it holds, and an import that does not fit is refused before it"
+        " writes. Not set: S3 cannot tell; a full service ends the import, which goes on later.",
+    ),
+    Setting(
         "nats_url",
         "NATS_URL",
         forms.nats_url,

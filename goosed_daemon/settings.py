@@ -71,6 +71,7 @@ class Settings:
     nats_url: str | None = field(repr=False)  # may hold a token
     nats_ca: Path | None
     nats_credentials: Path | None
+    s3_quota: int | None
 
     @classmethod
     def load(
@@ -160,6 +161,7 @@ class Settings:
             str(self.s3_secret_key),
             self.s3_secure,
             self.s3_region,
+            self.s3_quota,
         )
 
 

@@ -8,7 +8,7 @@ import hypothesis
 
 from tests.parts import in_ci
 
-pytest_plugins = ["tests.no_skips", "tests.s3_server"]
+pytest_plugins = ["tests.no_skips", "tests.s3_server", "tests.disk.fixtures"]
 
 # A site that no test set up cannot be opened or made: the path leads through a file.
 os.environ["GOOSE_HOME"] = "/dev/null/no-site-was-given"

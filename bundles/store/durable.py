@@ -58,6 +58,22 @@ def replacement(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+def move(path: Path, to: Path) -> None:
+    """Gives the file at `path` the free name `to` in another folder. After a power loss it is at
+    one of the two, or at both. Raises OSError."""
+    try:
+        os.link(path, to)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without links: it is left to it how whole its renames are
+        os.rename(path, to)
+        sync_folder(to.parent)
+    else:
+        sync_folder(to.parent)
+        os.unlink(path)
+    sync_folder(path.parent)
+
+
 def create_files(files: Mapping[Path, tuple[bytes, int]]) -> None:
     """Puts new files, each with its mode, under names that are free: all of them, or none.
 

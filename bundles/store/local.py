@@ -69,7 +69,7 @@ class LocalStore:
 
     def read(self, digest: str, limit: int) -> bytes:
         what = f"{self.folder}: blob {digest}"
-        with self.open(digest) as file, translated(what):
+        with translated(what), self.open(digest) as file:
             data = file.read(limit + 1)
         return checked(data, digest, limit, what)
 
@@ -116,13 +116,17 @@ class LocalStore:
             info = os.stat(self._index)
         except FileNotFoundError:
             return None
+        except OSError:
+            with translated(str(self._index)):
+                raise
         return info.st_ino, info.st_mtime_ns, info.st_size
 
     def free(self) -> int | None:
         folder = self.folder
-        while not folder.exists():
-            folder = folder.parent
-        info = os.statvfs(folder)
+        with translated(str(folder)):
+            while not folder.exists():
+                folder = folder.parent
+            info = os.statvfs(folder)
         return info.f_bavail * info.f_frsize
 
     def ingest(self, root: str) -> LocalIngest:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bundles import digest as digests
@@ -27,12 +28,13 @@ class LocalIngest:
         self._blobs = store.folder / "blobs" / "sha256"
         self._staging = store.folder / "staging" / digests.hex_of(root)
         self._lock = LocalLock(store.folder, "an import")
+        self._sync_failed = False
         try:
             with translated(str(store.folder)):
                 self._unfinished = self._staging.exists()
                 self._staging.mkdir(parents=True, exist_ok=True)
                 self._staged = self._believable()
-                self._writing_out = WriteOut(self._lock.sync)
+                self._writing_out = WriteOut(self._sync)
         except BaseException:
             self._lock.close()
             raise
@@ -41,11 +43,13 @@ class LocalIngest:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._writing_out.close()
+        if self._sync_failed:
+            self._give_up()
         if not self._unfinished:
             for folder in (self._staging, self._staging.parent):
                 with suppress(OSError):  # what is staged stays for the next run
                     folder.rmdir()
-        self._writing_out.close()
         self._lock.close()
 
     def has(self, digest: str, size: int) -> bool:
@@ -55,6 +59,9 @@ class LocalIngest:
             return os.stat(f"{self._blobs}/{digests.hex_of(digest)}").st_size == size
         except FileNotFoundError:
             return False
+        except OSError:
+            with translated(f"{self._store.folder}: blob {digest}"):
+                raise
 
     def put(self, digest: str, data: bytes | memoryview) -> None:
         with self.create(digest) as blob:
@@ -68,31 +75,56 @@ class LocalIngest:
     def checkpoint(self) -> None:
         with translated(str(self._store.folder)):
             self._writing_out.wait()
-            self._lock.sync()
+            self._sync()
             self._unfinished = True  # no ref leads to them yet, and no clean-up may take them
             for digest in self._staged:
                 name = digests.hex_of(digest)
                 os.rename(f"{self._staging}/{name}", f"{self._blobs}/{name}")
             self._staged.clear()
+            durable.sync_folder(self._blobs)
 
     def publish(self, change: Callable[[Refs], Refs]) -> Refs:
         self.checkpoint()
-        with translated(str(self._store.folder)):
-            durable.sync_folder(self._blobs)
         new = self._lock.switch(self._store.refs(), change)
         self._unfinished = False
         return new
+
+    def _sync(self) -> None:
+        try:
+            self._lock.sync()
+        except OSError:
+            self._sync_failed = True
+            raise
+
+    def _give_up(self) -> None:
+        """Removes what is staged after a sync that failed: Linux counts what it could not write as
+        written from then on. It can be read until memory is needed elsewhere, no later sync tries
+        it again, and so the next run must not believe it."""
+        for digest in self._staged:
+            with suppress(OSError):
+                os.unlink(f"{self._staging}/{digests.hex_of(digest)}")
+        self._staged.clear()
 
     def _believable(self) -> set[str]:
         """Blobs left by an earlier run that still hash to their name; others are removed."""
         good = set()
         for path in list(self._staging.iterdir()):
-            with open(path, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() == path.name:
-                    good.add(digests.PREFIX + path.name)
-                    continue
-            path.unlink()
+            if _hash(path) == path.name:
+                good.add(digests.PREFIX + path.name)
+            else:
+                path.unlink()
         return good
+
+
+def _hash(path: Path) -> str | None:
+    """The SHA-256 of what is on the disk; None where that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            # Memory may hold what the disk never took, if the run that was told so was killed.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 class StagedBlob:
@@ -118,8 +150,13 @@ class StagedBlob:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        os.close(self._file)
-        if error is None:
-            self._staged.add(self._digest)
-        else:
-            os.unlink(self._path)
+        with translated(self._path):
+            try:
+                os.close(self._file)  # some file systems tell only now that there is no space
+            except OSError:
+                os.unlink(self._path)
+                raise
+            if error is None:
+                self._staged.add(self._digest)
+            else:
+                os.unlink(self._path)

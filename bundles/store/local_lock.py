@@ -34,9 +34,12 @@ class LocalLock:
             with translated(str(folder)):
                 self._take(task)
                 durable.sweep(folder)
-                if not (folder / "oci-layout").exists():
-                    if not (folder / INDEX).exists():
+                if not _is_there(folder / "oci-layout"):
+                    if not _is_there(folder / INDEX):
                         durable.replace_file(folder / INDEX, refs.encode(Refs()))
+                    # An earlier run that made them may have been killed before they were durable,
+                    # and a layout without refs is a store that lost them.
+                    durable.sync_folder(folder)
                     durable.replace_file(folder / "oci-layout", layout.OCI_LAYOUT)
         except BaseException:
             self.close()
@@ -55,7 +58,8 @@ class LocalLock:
 
     def close(self) -> None:
         """Lets go of the store."""
-        os.close(self._file)
+        with suppress(OSError):  # what had to be durable is
+            os.close(self._file)
 
     def sync(self) -> None:
         """Makes all that was written to the store's file system durable."""
@@ -64,13 +68,26 @@ class LocalLock:
     def switch(self, old: Refs, change: Callable[[Refs], Refs]) -> Refs:
         """Replaces the refs, which are `old`, by what `change` makes of them."""
         new = change(old)
-        if new != old:
-            with translated(str(self._folder)):
+        with translated(str(self._folder)):
+            if new != old:
                 durable.replace_file(self._folder / PREVIOUS, refs.encode(old))
                 durable.replace_file(self._folder / INDEX, refs.encode(new))
+            else:
+                # Whoever switched to them may have been killed before that was durable.
+                durable.sync_folder(self._folder)
         return new
 
     def settle(self, now: Refs) -> None:
         """Makes the previous refs those of now, which are `now`."""
         with translated(str(self._folder)):
             durable.replace_file(self._folder / PREVIOUS, refs.encode(now))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file exists. Raises OSError where that cannot be told: what is only unreadable
+    must not be made anew."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True

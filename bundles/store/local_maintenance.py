@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -43,16 +42,15 @@ class LocalMaintenance:
         what = f"{self._store.folder}: blob {digest}"
         with translated(what):
             folder.mkdir(exist_ok=True)
+            durable.sync_folder(self._store.folder)
             target, copies = folder / name, 0
             while target.exists():  # an earlier damage of the same blob is kept too
                 copies += 1
                 target = folder / f"{name}.{copies}"
             try:
-                os.rename(self._blobs / name, target)
+                durable.move(self._blobs / name, target)
             except FileNotFoundError as error:
                 raise BlobMissing(f"{what} is not in the store") from error
-            durable.sync_folder(folder)
-            durable.sync_folder(self._blobs)
         return str(target)
 
     def leftovers(self) -> Sequence[Leftover]:

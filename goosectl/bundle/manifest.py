@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,7 +95,8 @@ def write(built: Built, entries: Sequence[Entry], signers: Sequence[Signer]) -> 
     from bundles import sheet, volumelist
     from bundles.store import durable
 
-    listed = volumelist.read(built.volume_list.read_bytes(), built.volume_list.name)
+    with _failing(built.volume_list):
+        listed = volumelist.read(built.volume_list.read_bytes(), built.volume_list.name)
     made = sheet.Sheet(
         listed,
         [
@@ -108,8 +111,24 @@ def write(built: Built, entries: Sequence[Entry], signers: Sequence[Signer]) -> 
         built.volume_list.with_name(listed.stem + sheet.TEXT): made.text(),
     }
     for path, words in files.items():
-        durable.replace_file(path, words.encode())
+        with _failing(path):
+            durable.replace_file(path, words.encode())
     return list(files)
+
+
+@contextmanager
+def _failing(path: Path) -> Iterator[None]:
+    """Says what a disk that fails only now leaves."""
+    from bundles.build import OutputFailed
+
+    try:
+        yield
+    except OSError as error:
+        raise OutputFailed(
+            f"{path}: {error.strerror or error}",
+            hint="the volumes and their list are whole; mend the disk, then write the sheet with"
+            " `goosectl bundle manifest --html FILE`",
+        ) from error
 
 
 def _contents(paths: list[Path], identities: list[Unwrapper]) -> tuple[Statement, list[Entry]]:

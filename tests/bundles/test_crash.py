@@ -1,238 +1,155 @@
 """kill -9 at any moment: what was served is still served, nothing half is, and a rerun completes.
 
-The real command line runs in processes of their own. Most are forked from a warm server, so that
-there is time for a hundred deaths; they die before the N-th step that changes a folder, for every
-N that matters and many that are drawn.
+The real command line runs in processes that are forked from a warm server, so that there is time
+for thousands of deaths. They die before the N-th call that changes a file or syncs it, for every N;
+in the middle of a write; and at moments that the clock alone decides.
 """
 
 from __future__ import annotations
 
-import json
-import multiprocessing
+import itertools
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from bundles import digest as digests
-from bundles.catalog import Catalog
-from bundles.store import open_store
-from tests.bundles.content import artifact, lay_out, listing, noise, served, under
-from tests.bundles.making import Workshop
+from bundles.progress import SILENT
+from bundles.store import fsck
+from bundles.store.errors import StoreError
+from tests.bundles.content import listing, served, under
+from tests.disk.fixtures import Fresh
+from tests.disk.lives import CHANGES, Deed, Kind, Lane, Plot
+from tests.disk.many import each, spread
+from tests.disk.site import NEW, OTHER, Act, Site, check_serving, store_of
 
 KILLED = -signal.SIGKILL
-# Audit events of what changes a folder (Python library reference, "Audit events table").
-STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
-
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(
-    [__name__, "goosectl.bundle.making", "goosectl.frame", "bundles.build", "bundles.recipe"]
-)
+Homes = Callable[[Path], Fresh]
 
 
-def _life(home: Path, arguments: list[str], step: int, sign: int, told: str) -> None:
-    """Runs goosectl; sends itself `sign` before step number `step`, counted from 1."""
-    os.environ["GOOSE_HOME"] = str(home)
-    count = 0
-
-    def hook(event: str, given: tuple[object, ...]) -> None:
-        nonlocal count
-        if event not in STEPS or (event == "open" and not _writes(given)):
-            return
-        count += 1
-        if count == step:
-            os.kill(os.getpid(), sign)
-
-    from goosectl.main import main
-
-    with open(told, "w") as out, open(os.devnull, "w") as nowhere:
-        sys.stdout, sys.stderr = nowhere, out
-        sys.addaudithook(hook)
-        code = main(["--json", *arguments])
-        taken, count = count, 2**40
-        print(json.dumps({"steps": taken}), file=out)
-    sys.exit(code)
+def calls_of(lane: Lane, act: Act, fresh: Homes, kinds: Kind = CHANGES) -> int:
+    """How many calls a whole run makes."""
+    with fresh(act.before) as home:
+        end = lane.run(home, *act.words, plot=Plot(home / "store", kinds=kinds))
+        assert end.code == act.code, end.err
+        act.done(home)
+        return end.calls
 
 
-def _writes(given: tuple[object, ...]) -> bool:
-    flags = given[2]
-    return isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR) != 0
+@pytest.mark.timeout(900)
+def test_killed_at_every_write_fsync_and_rename(
+    warm: Sequence[Lane], act: Act, fresh: Homes
+) -> None:
+    """Of an import, the first import of a site, of a delta, of a repair; of gc and of fsck. Some
+    of those of what takes the same way, for the sake of time."""
+    calls = calls_of(warm[0], act, fresh)
+    writes = calls_of(warm[0], act, fresh, Kind.WRITE)
+    most = calls if act.name in ("import", "gc") else 50
+    cases = [(Deed.KILL, CHANGES, at) for at in spread(calls, most)]
+    cases += [(Deed.TEAR, Kind.WRITE, at) for at in spread(writes, most)]
+
+    def die(lane: Lane, case: tuple[Deed, Kind, int]) -> None:
+        deed, kinds, at = case
+        with fresh(act.before) as home:
+            plot = Plot(home / "store", deed, at, kinds)
+            assert lane.run(home, *act.words, plot=plot).code == KILLED
+            act.check(home)
+            end = lane.run(home, *act.words)
+            # What a fsck that was killed had put aside, the next one tells as missing.
+            assert end.code == act.code, end.err
+            act.done(home)
+
+    each(warm, cases, die)
 
 
-@dataclass
-class Life:
-    """One process that runs goosectl."""
+@pytest.mark.timeout(900)
+def test_an_import_killed_at_a_thousand_random_moments(
+    warm: Sequence[Lane], site: Site, fresh: Homes
+) -> None:
+    """Each home sees deaths until one of its imports comes to its end."""
+    act = site.acts()["import"]
+    with fresh(act.before) as home:
+        end = warm[0].run(home, *act.words, plot=Plot(home / "store"))
+        window = end.nanoseconds
+    deaths, completed = itertools.count(), itertools.count()
+    draw = random.SystemRandom()
 
-    process: multiprocessing.process.BaseProcess
-    told: Path
+    def live(lane: Lane, number: int) -> None:
+        with fresh(act.before) as home:
+            for _ in range(50):
+                moment = draw.randrange(1, window)
+                plot = Plot(home / "store", Deed.TIMED, moment)
+                code = lane.run(home, *act.words, plot=plot).code
+                if code == 0:
+                    next(completed)
+                    break
+                assert code == KILLED
+                next(deaths)
+                act.check(home)
+            else:
+                assert lane.run(home, *act.words).code == 0
+            act.done(home)
 
-    def end(self) -> int:
-        """Its exit code; negative, the signal that killed it."""
-        self.process.join()
-        code = self.process.exitcode
-        assert code is not None
-        return code
-
-    def lines(self) -> list[dict[str, object]]:
-        """What it wrote to stderr."""
-        return [json.loads(line) for line in self.told.read_text().splitlines()]
-
-
-def live(home: Path, *arguments: str | Path, step: int = 0, sign: int = signal.SIGKILL) -> Life:
-    """Starts goosectl in a process of its own."""
-    home.mkdir(exist_ok=True)
-    told = home / f"stderr-{time.monotonic_ns()}"
-    process = _server.Process(
-        target=_life, args=(home, [str(word) for word in arguments], step, sign, str(told))
-    )
-    process.start()
-    return Life(process, told)
-
-
-def steps_of(home: Path, *arguments: str | Path) -> int:
-    """How many steps a whole run takes."""
-    life = live(home, *arguments)
-    assert life.end() == 0, life.told.read_text()
-    return int(str(life.lines()[-1]["steps"]))
-
-
-OLD = {f"d{n % 7}/f{n}": (noise(f"old{n // 2}", 900 + n), 0o644) for n in range(60)}
-NEW = {
-    f"d{n % 7}/f{n}": (noise(f"new{n}", 700 + n % 50), 0o644 + n % 2 * 0o111) for n in range(250)
-}
-NEW |= {"shared": OLD["d1/f1"], "large": (noise("large", 1_500_000), 0o644)}
+    homes = 0
+    while (died := _value(deaths)) < 1000:
+        each(warm, range(homes, homes + 20), live)
+        homes += 20
+        assert homes < 5000, died
+    print(f"{_value(deaths)} deaths in {homes} homes, {_value(completed)} ended in between")
 
 
-class Site:
-    """Media with two versions of a bundle, and a site that has imported the old one."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.workshop = Workshop(folder)
-        self.key = folder / "keys/release"
-        self.media = {}
-        for number, content in ((1, OLD), (2, NEW)):
-            source = lay_out(folder / f"t{number}", content)
-            draft = self.workshop.draft(version=f"{number}.0", sequence=number)
-            out = f"media{number}"
-            self.workshop.build(draft, [artifact(source, "t")], out=out, volume_size=1_200_000)
-            self.media[number] = folder / out
-        self.home = folder / "home"
-        (self.home / "trust").mkdir(parents=True)
-        (self.home / "trust/root.json").write_bytes(self.workshop.root.render())
-        assert live(self.home, "bundle", "import", self.media[1]).end() == 0
-
-    def copy(self, name: str) -> Path:
-        """A home of its own with the same content; blobs are linked, for they never change."""
-        home = self.folder / name
-        shutil.copytree(self.home / "trust", home / "trust")
-        shutil.copytree(self.home / "store/blobs", home / "store/blobs", copy_function=os.link)
-        for file in ("index.json", "oci-layout"):
-            shutil.copy(self.home / "store" / file, home / "store")
-        return home
+def _value(count: itertools.count[int]) -> int:
+    """How often it was counted."""
+    return int(repr(count)[len("count(") : -1])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture
-def home(site: Site) -> Iterator[Path]:
-    """A copy of the site's home, for one test."""
-    copy = site.copy(f"home-{time.monotonic_ns()}")
-    yield copy
-    shutil.rmtree(copy)
-
-
-def check_whole(home: Path) -> None:
-    """Old content is served; new content is served whole or not at all; every blob is right."""
-    store = open_store(home / "store")
-    old, new = under("t", OLD), under("t", NEW)
-    assert served(store, version="1.0") == old
-    assert served(store, version="2.0") in ({}, new)
-    assert served(store) == (new if Catalog(store).ref("base", "2.0") else old)
-    for digest in [blob.digest for blob in store.blobs()]:
-        assert digests.of(store.read(digest, 2**21)) == digest
-    index = json.loads((home / "store/index.json").read_bytes())
-    for entry in index["manifests"]:
-        assert store.has(entry["digest"])
-
-
-def check_completed(home: Path) -> None:
-    """The new version is served, and nothing is left of how it came."""
-    check_whole(home)
-    assert served(open_store(home / "store")) == under("t", NEW)
-    assert not (home / "store/staging").exists()
-
-
-def moments(steps: int, count: int) -> list[int]:
-    """`count` of the steps 1 to `steps`: the first and last few, where everything is decided,
-    and others that are drawn."""
-    edges = {*range(1, 6), *range(steps - 14, steps + 1)}
-    drawn = random.SystemRandom().sample(sorted(set(range(6, steps - 14))), count - len(edges))
-    return sorted(edges | set(drawn))
-
-
-def test_an_import_killed_at_any_step(site: Site, subtests: pytest.Subtests) -> None:
-    command = ("bundle", "import", site.media[2])
-    home = site.copy("whole")
-    steps = steps_of(home, *command)
-    check_completed(home)
-    assert steps > 500
-    for step in moments(steps, 100):
-        with subtests.test(step=step):
-            home = site.copy(f"killed-{step}")
-            assert live(home, *command, step=step).end() == KILLED
-            check_whole(home)
-            assert live(home, *command).end() == 0
-            check_completed(home)
-            shutil.rmtree(home)
-
-
-def test_an_import_killed_again_and_again_goes_on(site: Site, home: Path) -> None:
+def test_an_import_killed_again_and_again_goes_on(
+    warm: Sequence[Lane], site: Site, fresh: Homes
+) -> None:
     """Each run gets a little further than the last, whatever the last left behind."""
-    command = ("bundle", "import", site.media[2])
-    deaths = 0
-    while (code := live(home, *command, step=60).end()) == KILLED:
-        check_whole(home)
-        deaths += 1
-        assert deaths < 30, "no progress from run to run"
-    assert code == 0
-    assert deaths > 3
-    check_completed(home)
+    act = site.acts()["import"]
+    with fresh(act.before) as home:
+        deaths = 0
+        plot = Plot(home / "store", Deed.KILL, at=30)
+        while (code := warm[0].run(home, *act.words, plot=plot).code) == KILLED:
+            act.check(home)
+            deaths += 1
+            assert deaths < 30, "no progress from run to run"
+        assert code == 0
+        assert deaths > 2
+        act.done(home)
 
 
-def test_the_command_line_killed_from_outside(site: Site) -> None:
+def test_the_command_line_killed_from_outside(site: Site, fresh: Homes) -> None:
     """A fresh interpreter each time, and the clock alone decides when it dies."""
-    home = site.copy("outside")
-    command = [sys.executable, "-m", "goosectl", "bundle", "import", str(site.media[2])]
-    environment = {**os.environ, "GOOSE_HOME": str(home)}
-    began = time.monotonic()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    whole = time.monotonic() - began
+    act = site.acts()["import"]
+    command = [sys.executable, "-m", "goosectl", *map(str, act.words)]
+
+    def run(home: Path) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "GOOSE_HOME": str(home)}
+        nowhere = subprocess.DEVNULL
+        return subprocess.Popen(command, env=environment, stdout=nowhere, stderr=nowhere)
+
+    with fresh(act.before) as home:
+        began = time.monotonic()
+        assert run(home).wait() == 0
+        whole = time.monotonic() - began
     killed = 0
-    for number in range(8):
-        home = site.copy(f"outside-{number}")
-        environment["GOOSE_HOME"] = str(home)
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(whole * (0.4 + 0.08 * number))
-        process.kill()
-        killed += process.wait() == KILLED
-        check_whole(home)
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        check_completed(home)
-        shutil.rmtree(home)
+    for number in range(3):
+        with fresh(act.before) as home:
+            process = run(home)
+            time.sleep(whole * (0.5 + 0.15 * number))
+            process.kill()
+            killed += process.wait() == KILLED
+            act.check(home)
+            assert run(home).wait() == 0
+            act.done(home)
     assert killed
 
 
@@ -256,53 +173,132 @@ def _flip(path: Path) -> None:
 
 @pytest.mark.parametrize("tear", [_truncate, _zero, _empty, _flip])
 def test_a_power_loss_tears_staged_blobs(
-    site: Site, home: Path, tear: Callable[[Path], None]
+    warm: Sequence[Lane], site: Site, fresh: Homes, tear: Callable[[Path], None]
 ) -> None:
     """What is in staging was never promised to be durable: it is hashed again."""
-    command = ("bundle", "import", site.media[2])
-    assert live(home, *command, step=180).end() == KILLED
-    staged = [path for path in (home / "store/staging").rglob("*") if path.is_file()]
-    assert len(staged) > 100
-    for path in staged[::3]:
-        tear(path)
-    check_whole(home)
-    assert live(home, *command).end() == 0
-    check_completed(home)
+    act = site.acts()["import"]
+    with fresh(act.before) as home:
+        plot = Plot(home / "store", Deed.KILL, at=1, kinds=Kind.SYNC)
+        assert warm[0].run(home, *act.words, plot=plot).code == KILLED
+        staged = [path for path in (home / "store/staging").rglob("*") if path.is_file()]
+        assert len(staged) > 10
+        for path in staged[::3]:
+            tear(path)
+        act.check(home)
+        assert warm[0].run(home, *act.words).code == 0
+        act.done(home)
 
 
-def test_a_second_import_meanwhile_is_refused(site: Site, home: Path) -> None:
-    command = ("bundle", "import", site.media[2])
-    first = live(home, *command, step=100, sign=signal.SIGSTOP)
-    assert first.process.pid is not None
-    _wait_until_stopped(first.process.pid)
-    second = live(home, *command)
-    assert second.end() == 1
-    assert second.lines()[0]["code"] == "store-busy"
-    check_whole(home)
-    os.kill(first.process.pid, signal.SIGCONT)
-    assert first.end() == 0
-    check_completed(home)
+@pytest.mark.parametrize("first", ["import", "gc", "delta", "repair"])
+def test_whoever_comes_while_another_writes_is_refused(
+    warm: Sequence[Lane], site: Site, fresh: Homes, first: str
+) -> None:
+    """Wherever it stands, and whatever the second is: an import of the same, one of another
+    bundle, a clean-up; both of them come to their ends."""
+    act = site.acts()[first]
+    others = [
+        ("bundle", "import", site.media["base2.0"]),
+        ("bundle", "import", site.media["other1.0"]),
+        ("store", "gc", "--yes"),
+    ]
+    calls = calls_of(warm[0], act, fresh)
+
+    def meet(lane: Lane, at: int) -> None:
+        with fresh(act.before) as home:
+            life = lane.start(home, *act.words, plot=Plot(home / "store", Deed.STOP, at))
+            assert life.stopped()
+            try:
+                act.check(home)
+                end = lane.run(home, *others[at % 3])
+                # The lock is taken with the third call: mkdir, open, and then flock.
+                if end.code != 0 or at > 3:
+                    assert (end.code, end.error["code"]) == (1, "store-busy")
+                store_of(home).refs()
+            finally:
+                os.kill(life.pid, signal.SIGCONT)
+            end = life.end()
+            if end.code != act.code:
+                assert end.error["code"] == "store-busy" and at <= 3
+                assert lane.run(home, *act.words).code == act.code
+            act.done(home)
+
+    each(warm, spread(calls, 25), meet)
 
 
-def _wait_until_stopped(pid: int) -> None:
-    """Waits until the process is stopped: proc(5), /proc/PID/stat, field 3."""
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_a_check_while_another_writes_finds_nothing_wrong(
+    warm: Sequence[Lane], site: Site, fresh: Homes
+) -> None:
+    for name in ("import", "gc"):
+        act = site.acts()[name]
+        for at in spread(calls_of(warm[0], act, fresh), 8):
+            with fresh(act.before) as home:
+                plot = Plot(home / "store", Deed.STOP, at)
+                life = warm[0].start(home, *act.words, plot=plot)
+                assert life.stopped()
+                try:
+                    assert not fsck.check(store_of(home), SILENT).faults
+                finally:
+                    os.kill(life.pid, signal.SIGCONT)
+                    life.end()
 
 
-def test_imports_that_start_together(site: Site) -> None:
-    for number in range(8):
-        home = site.copy(f"race-{number}")
-        command = ("bundle", "import", site.media[2])
-        racers = [live(home, *command) for _ in range(3)]
-        codes = [racer.end() for racer in racers]
-        assert 0 in codes
-        for code, racer in zip(codes, racers, strict=True):
-            assert code == 0 or racer.lines()[0]["code"] == "store-busy"
-        check_completed(home)
-        shutil.rmtree(home)
+def test_commands_that_start_together(warm: Sequence[Lane], site: Site, fresh: Homes) -> None:
+    """Two imports of one bundle, one of another and a clean-up race; who lost runs again."""
+    same = ("bundle", "import", site.media["base2.0"])
+    other = ("bundle", "import", site.media["other1.0"])
+    clean = ("store", "gc", "--unfinished", "--yes")
+    won = set()
+    for number in range(6):
+        with fresh(site.homes["new"]) as home:
+            racing = [same, other, clean, same]
+            racing = racing[number % 4 :] + racing[: number % 4]
+            lives = [warm[0].start(home, *words) for words in racing]
+            ends = [life.end() for life in lives]
+            for words, end in zip(racing, ends, strict=True):
+                if end.code == 0:
+                    won.add(words)
+                else:
+                    assert end.error["code"] == "store-busy", end.err
+            assert any(end.code == 0 for end in ends)
+            for words in (same, other, clean):
+                assert warm[0].run(home, *words).code == 0
+            store = store_of(home)
+            assert served(store) == under("t", NEW)
+            assert served(store, "other") == under("t", OTHER)
+            assert not fsck.check(store, SILENT).faults
+    assert {same, other} <= won
+
+
+def test_reading_goes_on_while_versions_come_and_go(
+    warm: Sequence[Lane], site: Site, fresh: Homes
+) -> None:
+    """A reader never meets a version of which a part is missing."""
+    with fresh(site.homes["old"]) as home:
+        store, over, read, faults = store_of(home), threading.Event(), itertools.count(), []
+
+        def look() -> None:
+            while not over.is_set():
+                try:
+                    check_serving(store)
+                except (AssertionError, StoreError) as error:
+                    faults.append(error)
+                    return
+                next(read)
+
+        reader = threading.Thread(target=look)
+        reader.start()
+        try:
+            end = warm[0].run(home, "bundle", "import", site.media["base2.0"])
+            assert end.code == 0
+            for words in (
+                ("store", "switch", "base@1.0"),
+                ("store", "switch", "base@2.0"),
+            ):
+                assert warm[0].run(home, *words).code == 0
+        finally:
+            over.set()
+            reader.join()
+        assert _value(read) and not faults, faults
 
 
 RECIPE = """\
@@ -313,37 +309,54 @@ version: 2.0
 sequence: 2
 audience: any
 contents:
-  - tree: t2
+  - tree: source-base2.0
     as: t
 """
 
 
-def test_a_build_killed_at_any_step(site: Site, subtests: pytest.Subtests) -> None:
-    """No volume has its final name before it is whole, and no list names one that is not."""
+def building(site: Site, out: Path) -> tuple[str | Path, ...]:
+    """The command that builds a bundle of several volumes into `out`."""
     recipe = site.folder / "base.yaml"
     recipe.write_text(RECIPE)
+    return ("bundle", "build", recipe, "--key", site.key, "--volume-size", "200000", "--out", out)
 
-    def command(out: Path) -> tuple[str | Path, ...]:
-        options = ("--key", site.key, "--volume-size", "600000", "--out", out)
-        return ("bundle", "build", recipe, *options)
 
-    whole = site.folder / "built"
-    steps = steps_of(site.home, *command(whole))
+@pytest.mark.timeout(900)
+def test_a_build_killed_at_every_write_fsync_and_rename(warm: Sequence[Lane], site: Site) -> None:
+    """No volume has its final name before it is whole, and no list names one that is not."""
+    home, whole = site.homes["old"], site.folder / "built"
+    end = warm[0].run(home, *building(site, whole), plot=Plot(whole))
+    assert end.code == 0, end.err
     expected = listing(whole)
-    assert len(expected) == 10
-    for step in range(1, steps + 1):
-        with subtests.test(step=step):
-            out = site.folder / f"built-{step}"
-            assert live(site.home, *command(out), step=step).end() == KILLED
-            left = listing(out) if out.exists() else {}
-            named = {name: data for name, data in left.items() if not name.startswith(".")}
-            assert named.items() <= expected.items()
-            if any(name.endswith(".json") for name in named):
-                assert {n for n in expected if n.endswith(".tar")} <= set(named)
-            for name in named:
-                if name.endswith(".tar"):
-                    site.workshop.check(out / name)
-            if step % 7 == 1 and not named:
-                # The next build takes away what this one left under temporary names.
-                assert live(site.home, *command(out)).end() == 0
-                assert listing(out) == expected
+    assert len([name for name in expected if name.endswith(".tar")]) > 2
+
+    def die(lane: Lane, case: tuple[Deed, int]) -> None:
+        deed, at = case
+        out = site.folder / f"built-{deed}-{at}"
+        assert lane.run(home, *building(site, out), plot=Plot(out, deed, at)).code == KILLED
+        check_built(site, out, expected)
+        if not named(out):
+            # The next build takes away what this one left under temporary names.
+            assert lane.run(home, *building(site, out)).code == 0
+            assert listing(out) == expected
+
+    each(
+        warm, [(deed, at) for at in range(1, end.calls + 1) for deed in (Deed.KILL, Deed.TEAR)], die
+    )
+
+
+def named(out: Path) -> dict[str, bytes]:
+    """What is in a folder under final names."""
+    left = listing(out) if out.exists() else {}
+    return {name: data for name, data in left.items() if not name.startswith(".")}
+
+
+def check_built(site: Site, out: Path, expected: dict[str, bytes]) -> None:
+    """What a build that was ended left under final names is whole, and the list came last."""
+    left = named(out)
+    assert left.items() <= expected.items()
+    if any(name.endswith(".json") for name in left):
+        assert {name for name in expected if name.endswith(".tar")} <= set(left)
+    for name in left:
+        if name.endswith(".tar"):
+            site.workshop.check(out / name)

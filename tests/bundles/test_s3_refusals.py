@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 import threading
 import time
@@ -22,6 +23,9 @@ from bundles.store.s3.store import S3Store
 from bundles.store.s3.wire import Wire
 from tests import s3_server
 from tests.bundles.content import noise
+from tests.bundles.making import Workshop
+from tests.bundles.store_backends import blob_name
+from tests.bundles.test_s3_parts import begin_large
 from tests.bundles.test_store_conformance import ROOT, put
 from tests.s3_server import SECRET, S3Server
 
@@ -199,3 +203,25 @@ def test_a_full_service_is_told(wire: Wire) -> None:
         error = S3Error(answer, code, "full", "/x", "1", "1")
         assert not errors.passing(error)
         assert type(errors.translated(error, "s3://x", "y")) is StoreFull
+
+
+def test_a_quota_is_a_preflight(address: S3Address, client: Minio, tmp_path: Path) -> None:
+    """What the bucket holds counts, the parts of an unfinished upload too."""
+    shop = Workshop(tmp_path)
+    media = shop.build()
+    store = S3Store(replace(address, quota=700_000))
+    assert store.free() == 700_000
+    assert S3Store(address).free() is None
+    client.put_object(
+        address.bucket, "blobs/sha256/" + "0" * 64, io.BytesIO(bytes(300_000)), 300_000
+    )
+    assert store.free() == 400_000
+    shop.store = store  # type: ignore[assignment]
+    with pytest.raises(StoreFull, match=r"needs \d+ bytes, \d+ are free"):
+        shop.import_(*media)
+    assert len(list(store.blobs())) == 1
+    shop.store = S3Store(replace(address, quota=2_000_000))  # type: ignore[assignment]
+    assert shop.import_(*media).state == "complete"
+    begin_large(address, noise("large", 17 * MIB), digests.of(b"?"))
+    left = S3Store(replace(address, quota=17 * MIB)).free()
+    assert left is not None and left < MIB  # one part came

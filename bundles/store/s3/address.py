@@ -15,6 +15,7 @@ class S3Address:
     secret_key: str = field(repr=False)
     secure: bool = True  # TLS; the certificate is checked against the system's authorities
     region: str | None = None  # None: the server is asked
+    quota: int | None = None  # bytes that the bucket may hold; None: nobody said
 
     def __str__(self) -> str:
         return f"s3://{self.endpoint}/{self.bucket}"
