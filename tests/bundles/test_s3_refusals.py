@@ -24,7 +24,6 @@ from bundles.store.s3.wire import Wire
 from tests import s3_server
 from tests.bundles.content import noise
 from tests.bundles.making import Workshop
-from tests.bundles.store_backends import blob_name
 from tests.bundles.test_s3_parts import begin_large
 from tests.bundles.test_store_conformance import ROOT, put
 from tests.s3_server import SECRET, S3Server
