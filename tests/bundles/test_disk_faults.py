@@ -18,8 +18,8 @@ from bundles.store.errors import StoreError
 from bundles.store.local_lock import LocalLock
 from bundles.store.writeout import WriteOut
 from tests.bundles.content import listing
-from tests.bundles.test_crash import Homes, building, calls_of, check_built, named
 from tests.bundles.making import Workshop
+from tests.bundles.test_crash import Homes, building, calls_of, check_built, named
 from tests.disk.lives import ANY, CHANGES, TAKES_SPACE, Deed, End, Kind, Lane, Plot
 from tests.disk.many import each, spread
 from tests.disk.site import Act, Site
