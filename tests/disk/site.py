@@ -11,7 +11,7 @@ from pathlib import Path
 from bundles import digest as digests
 from bundles.catalog import Catalog
 from bundles.progress import SILENT
-from bundles.store import fsck, open_store
+from bundles.store import Refs, fsck, open_store
 from bundles.store.local import LocalStore
 from tests.bundles.content import Tree, artifact, lay_out, noise, served, under
 from tests.bundles.making import Workshop
@@ -273,7 +273,8 @@ def _cleaned(home: Path) -> None:
     _update_or_less(home)
     store = store_of(home)
     assert not has(Catalog(store), "1.0")
-    assert store.previous_refs() == store.refs()
+    # On a full disk they are given up for the space.
+    assert store.previous_refs() in (store.refs(), Refs())
     checked = fsck.check(store, SILENT)
     assert (checked.faults, checked.unused_blobs, checked.leftovers) == ((), 0, ())
     _tidy(home)
