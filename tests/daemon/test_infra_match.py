@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -76,3 +80,55 @@ def test_refused_with_a_reason(site: Infra, asked: dict[str, str], reason: str) 
     found = match(site, **asked)  # type: ignore[arg-type]
     assert isinstance(found, NoMatch)
     assert found.reason == reason
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"mac": "52:54:00:00:00:05"},
+        {"mac": NEW, "uuid": UUID},
+        {"mac": NEW, "serial": "S5"},
+        {"mac": NEW, "uuid": OTHER, "serial": "nobody's"},
+    ],
+)
+def test_a_look_up_takes_as_many_steps_in_a_large_site_as_in_a_small_one(
+    asked: dict[str, str], tmp_path: Path
+) -> None:
+    """Counted in lines that are executed, so that no clock and no busy machine has a say."""
+    steps = {}
+    for size in (10, 1000):
+        found = infra.load(many(tmp_path / str(size), size))
+        assert len(found.machines) == size
+        steps[size] = lines_of(lambda found=found: match(found, **asked))  # type: ignore[misc]
+    assert steps[10] > 5, "something is counted"
+    assert steps[1000] == steps[10]
+
+
+def many(folder: Path, size: int) -> Path:
+    folder.mkdir()
+    machines = [
+        MACHINE_YAML.replace("db-1", f"m{n}").replace("12:34:56", f"00:{n >> 8:02x}:{n & 255:02x}")
+        + f"serial: S{n}\n"
+        for n in range(size)
+    ]
+    machines[5] += f"uuid: {UUID}\n"
+    (folder / "x.yaml").write_text("---\n".join([SITE_YAML, PROFILE_YAML, *machines]))
+    return folder
+
+
+def lines_of(call: Callable[[], object]) -> int:
+    """How many lines of Python `call` executes."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
