@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -76,7 +77,8 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
 
 
 def concrete(path: str) -> str:
-    return path.format(machine="web1", token="0" * 32, name="nobody", rollout="none")
+    """`path` with something in place of its variables."""
+    return re.sub(r"{\w+}", "0" * 32, path)
 
 
 async def test_every_operation_asks_for_a_token_of_its_role(lab: Lab) -> None:
