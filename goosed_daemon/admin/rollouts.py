@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from bundles.errors import UsageError
 from goosed_daemon import rollouts
 from goosed_daemon.admin.machines import usable
@@ -34,7 +36,11 @@ def _chosen(of: Context, body: RolloutOrder) -> list[Machine]:
             f"there is no OSProfile {body.profile!r}", hint="see `goosectl infra list`"
         )
     labels = dict(pair.split("=", 1) for pair in body.selector)
-    selector = Selector.model_validate({"matchLabels": labels})
+    try:
+        selector = Selector.model_validate({"matchLabels": labels})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise UsageError(f"selector: {first['msg']}", hint="write it as KEY=VALUE") from error
     found = [
         machine
         for machine in infra.machines.values()

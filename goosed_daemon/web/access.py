@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from datetime import datetime
-from ipaddress import IPv6Address, ip_address, ip_network
+from collections.abc import Callable
+from datetime import timedelta
+from math import ceil
 
 from aiohttp import web
 
@@ -17,11 +18,12 @@ from goosed_daemon.errors import (
     RoleTooLow,
     TooManyFailures,
 )
+from goosed_daemon.setting_forms import Rate
 from goosed_daemon.web.deps import Deps, address
+from goosed_daemon.web.limits import Buckets, bucket_of
 
 FAILURES = 10  # wrong tokens that an address may send at once
-EVERY = 6.0  # seconds after which it may send one more
-_ADDRESSES = 10_000  # remembered at most
+EVERY = 6  # seconds after which it may send one more
 _TOKENS = 1_000  # good ones remembered at most
 _CHALLENGE = 'Bearer realm="goose"'
 
@@ -31,7 +33,7 @@ class Access:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._failures = Failures()
+        self._failures = failures(lambda: deps.clock().timestamp())
         self._good: OrderedDict[str, None] = OrderedDict()  # digests of tokens
 
     async def bearer(self, request: web.Request, needed: Role) -> AdminToken:
@@ -45,12 +47,12 @@ class Access:
         secret = _secret(request)
         digest = token_key.digest(secret)
         if digest not in self._good:
-            self._failures.check(address(request), now)
+            self._check(request)
         try:
             found = await deps.in_state(admin_tokens.bearer, deps.state, secret, now)
         except BadAdminToken as error:
             self._good.pop(digest, None)
-            self._failures.add(address(request), now)
+            self._failures.take(bucket_of(address(request)))
             deps.strangers.refused(now, error.code, "", address(request))
             raise
         self._good[digest] = None
@@ -62,6 +64,12 @@ class Access:
             raise RoleTooLow(f"{found.name} is {found.role}; this needs {needed}", needed=needed)
         return found
 
+    def _check(self, request: web.Request) -> None:
+        if wait := self._failures.wait(bucket_of(address(request))):
+            raise TooManyFailures(
+                "too many requests from here bore no good token", retry_after=ceil(wait)
+            )
+
 
 def _secret(request: web.Request) -> str:
     headers = request.headers.getall("Authorization", [])
@@ -72,44 +80,9 @@ def _secret(request: web.Request) -> str:
     raise NotAuthenticated("this needs an admin token")
 
 
-class Failures:
-    """Wrong tokens by address, an IPv6 one by its /64, in bounded memory."""
-
-    def __init__(self, limit: int = _ADDRESSES) -> None:
-        self._limit = limit
-        # How many, and when that was so; the one that failed last at the end.
-        self._counts: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
-
-    def check(self, where: str, now: datetime) -> None:
-        """Raises `TooManyFailures` for an address that has to wait."""
-        count = self._count(_network(where), now)
-        if count > FAILURES - 1:
-            raise TooManyFailures(
-                "too many requests from here bore no good token",
-                retry_after=max(1, round((count - FAILURES + 1) * EVERY)),
-            )
-
-    def add(self, where: str, now: datetime) -> None:
-        """Counts a wrong token."""
-        key = _network(where)
-        self._counts[key] = (self._count(key, now) + 1, now)
-        self._counts.move_to_end(key)
-        if len(self._counts) > self._limit:
-            self._counts.popitem(last=False)
-
-    def _count(self, key: str, now: datetime) -> float:
-        count, at = self._counts.get(key, (0.0, now))
-        return max(0.0, count - (now - at).total_seconds() / EVERY)
-
-
-def _network(where: str) -> str:
-    try:
-        known = ip_address(where)
-    except ValueError:
-        return where
-    if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
-        return str(ip_network((known.packed[:8] + bytes(8), 64)))
-    return str(known)
+def failures(clock: Callable[[], float]) -> Buckets:
+    """How many wrong tokens an address may still send; `clock` is in seconds."""
+    return Buckets(Rate(FAILURES, timedelta(seconds=FAILURES * EVERY)), clock)
 
 
 def challenge(error: DaemonError) -> dict[str, str]:

@@ -54,14 +54,24 @@ class Buckets:
     def take(self, key: str) -> float:
         """Takes one; 0 when there was one, or else the seconds until there is."""
         now = self._clock()
-        full = max(self._full.get(key, now), now) + self._each
-        if full - now > self._span + 1e-9:
-            return full - now - self._span
+        full, wait = self._after_one(key, now)
+        if wait:
+            return wait
         self._full[key] = full
         self._full.move_to_end(key)
         if len(self._full) > self._most:
             self._full.popitem(last=False)
         return 0.0
+
+    def wait(self, key: str) -> float:
+        """The seconds until `take` would find one; takes none."""
+        return self._after_one(key, self._clock())[1]
+
+    def _after_one(self, key: str, now: float) -> tuple[float, float]:
+        """When the bucket would be full after one more, and for how long there is none to take."""
+        full = max(self._full.get(key, now), now) + self._each
+        short = full - now - self._span
+        return full, short if short > 1e-9 else 0.0
 
 
 class Limits:

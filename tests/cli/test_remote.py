@@ -69,6 +69,16 @@ agent show web1
 agent revoke web1 --yes
 agent revoke web1
 agent revoke nobody --yes
+rollout list
+rollout status
+rollout start --selector rack=r9 --dry-run
+rollout start --selector {long}=r9 --dry-run
+rollout start --profile rhel9-base --dry-run
+rollout start --profile rhel9-base
+rollout pause
+rollout resume 00000000-0000-4000-8000-000000000000
+rollout abort 00000000-0000-4000-8000-000000000000 --yes
+rollout abort nonsense --yes
 machine disarm web1
 machine disarm 52:54:00:00:00:79
 machine forget web1 --dry-run
@@ -151,7 +161,9 @@ def test_every_command_gives_there_what_it_gives_here(
             monkeypatch.setenv("GOOSE_SERVER", server)
             monkeypatch.setenv("GOOSE_TOKEN", secret)
         anchor = site.parent / f"{site.name}.anchor"
-        words = [word.format(id=ids[site], anchor=anchor) for word in command.split()]
+        words = [
+            word.format(id=ids[site], anchor=anchor, long="x" * 200) for word in command.split()
+        ]
         ran = Ran(capsys, *words, *how)
         if words[:2] == ["token", "issue"] and how and ran.code == 0:
             ids[site] = ran.json["id"]

@@ -15,7 +15,7 @@ from yarl import URL
 from goosed_daemon import admin_tokens, audit, audit_chain, machines
 from goosed_daemon.admin import operations
 from goosed_daemon.admin_tokens import Role
-from goosed_daemon.web import access, current
+from goosed_daemon.web import access, current, limits
 from tests.daemon.postgres import database
 from tests.daemon.state_backends import MAC, NOW, OTHER
 from tests.daemon.web_site import PROFILES, Lab, running
@@ -149,15 +149,15 @@ async def test_too_many_wrong_tokens_from_an_address_are_held_back(lab: Lab) -> 
 
 
 def test_guessers_do_not_fill_the_memory_and_share_their_network() -> None:
-    failures = access.Failures(limit=3)
-    for number in range(50):
-        failures.add(f"2001:db8:1::{number:x}", NOW)
-    with pytest.raises(access.TooManyFailures):
-        failures.check("2001:db8:1::ffff", NOW)
-    failures.check("2001:db8:2::1", NOW)
-    for number in range(10):
-        failures.add(f"192.0.2.{number}", NOW)
-    assert len(failures._counts) == 3
+    failures = access.failures(lambda: 0.0)
+    for number in range(access.FAILURES):
+        assert failures.wait(limits.bucket_of("2001:db8:1::ffff")) == 0
+        failures.take(limits.bucket_of(f"2001:db8:1::{number:x}"))
+    assert failures.wait(limits.bucket_of("2001:db8:1::ffff")) == access.EVERY
+    assert failures.wait(limits.bucket_of("2001:db8:2::1")) == 0
+    for number in range(limits.MOST + 10):
+        failures.take(f"{number}")
+    assert len(failures) == limits.MOST
 
 
 async def test_arming_is_done_as_the_tokens_name(lab: Lab, ask: Asking) -> None:
