@@ -22,11 +22,11 @@ from goosed_daemon.settings import Settings
 MOST = 20_000  # addresses, and machines, remembered
 
 # Content is asked for thousands of times in one install, and monitoring asks for ever.
-_UNLIMITED = frozenset(
+UNLIMITED = frozenset(
     {"/healthz", "/readyz", "/metrics", "/v1/artifacts/{bundle}/{path}"},
 )
 # Where machines ask before they are installed.
-_OF_BOOTING = (
+OF_BOOTING = (
     "/boot.",
     "/v1/boot/",
     "/v1/render/",
@@ -85,9 +85,9 @@ class Limits:
     def check(self, request: web.Request, route: str) -> None:
         """Raises `NotABootNetwork` or `TooManyRequests`."""
         where = request.remote or ""
-        if self._networks and route.startswith(_OF_BOOTING) and not within(where, self._networks):
+        if self._networks and route.startswith(OF_BOOTING) and not within(where, self._networks):
             raise NotABootNetwork(f"{where} is in none of the networks that machines boot from")
-        if route in _UNLIMITED:
+        if route in UNLIMITED:
             return
         key = bucket_of(where)
         if self._addresses is not None and (wait := self._addresses.take(key)):

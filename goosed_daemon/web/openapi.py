@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from bundles import __version__
 from bundles.errors import GooseError
 from goosed_daemon import errors
+from goosed_daemon.web import limits
 from goosed_daemon.web.routes import About, Route
 
 _VARIABLE = re.compile(r"{(\w+)(?::[^}]*)?}")
@@ -186,7 +187,7 @@ def _refusals(route: Route, schemas: Any) -> Iterator[tuple[int, dict[str, Any]]
                 "application/json": {"schema": schemas[Envelope, "serialization"]},
             },
         }
-        if status in (401, 403):
+        if status in (401, 403) and route.about.role is not None:
             described["headers"] = {
                 "WWW-Authenticate": {"schema": {"type": "string"}, "required": True}
             }
@@ -200,6 +201,11 @@ def _refusals(route: Route, schemas: Any) -> Iterator[tuple[int, dict[str, Any]]
 def _kinds(route: Route) -> Iterator[type[GooseError]]:
     about = route.about
     yield from about.refusals
+    path = _VARIABLE.sub(r"{\1}", route.path)
+    if path not in limits.UNLIMITED:
+        yield errors.TooManyRequests
+    if path.startswith(limits.OF_BOOTING):
+        yield errors.NotABootNetwork
     if _VARIABLE.search(route.path):
         yield errors.RouteUnknown
     if about.query is not None or about.body is not None or about.role is not None:
