@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from goosed_daemon.errors import BadBody, BadQuery, BodyTooLarge, NoJson
+from goosed_daemon.errors import BadBody, BadQuery, NoJson
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -114,12 +114,9 @@ def query(request: web.Request, model: type[M]) -> M:
 async def posted(request: web.Request, model: type[M]) -> M:
     """The JSON in the body as `model` has it; no body is an empty object.
 
-    Raises `BadBody`, which names every field that is wrong, `BodyTooLarge` or `NoJson`.
+    Raises `BadBody`, which names every field that is wrong, or `NoJson`.
     """
-    try:
-        data = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise BodyTooLarge("the body is larger than any that this route takes") from error
+    data = await request.read()
     if data and request.content_type != "application/json":
         raise NoJson(f"the body is {request.content_type[:80]}, not application/json")
     try:

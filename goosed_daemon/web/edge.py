@@ -51,12 +51,13 @@ def middleware(
             request = request.clone(remote=told)
         resource = request.match_info.route.resource
         route = "unmatched" if resource is None else resource.canonical
+        service = services.get(route, "goosed-api")
         request_id = request[_ID] = _request_id(request)
         status = CLIENT_GONE
         try:
             try:
                 limited.check(request, route)
-                await _body(request)
+                await _body(request, service)
                 response = await handler(request)
             except (ConnectionError, TimeoutError):
                 raise
@@ -69,7 +70,6 @@ def middleware(
                 watch.end()
             taken = time.perf_counter() - began
             method = request.method if request.method in _METHODS else "other"
-            service = services.get(route, "goosed-api")
             telemetry.observe(HTTP_DURATION, taken, service, method, route, str(status))
             if requests.isEnabledFor(logging.INFO):
                 _log(request, route, status, taken, request_id)
@@ -77,9 +77,10 @@ def middleware(
     return edge
 
 
-async def _body(request: web.Request) -> None:
+async def _body(request: web.Request, service: str) -> None:
     """Has the body, which is small on every route, come in time, before anything is done for it.
-    Raises `RequestTimeout` or `BadQuery`."""
+    Raises `RequestTimeout`, or `BodyTooLarge`; for agents, who know one status for any body that is
+    not as it should be, `BadQuery`."""
     if not request.can_read_body:
         return
     try:
@@ -88,7 +89,8 @@ async def _body(request: web.Request) -> None:
     except TimeoutError as error:
         raise errors.RequestTimeout("the body of the request did not come in time") from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise errors.BadQuery("the body is longer than any route takes") from error
+        kind = errors.BadQuery if service == "goosed-agents" else errors.BodyTooLarge
+        raise kind("the body is longer than any route takes") from error
 
 
 async def add_request_id(request: web.Request, response: web.StreamResponse) -> None:
