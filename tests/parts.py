@@ -141,7 +141,6 @@ PARTS = {
     "systemd": Part("systemd", _file("/usr/lib/systemd/systemd", "/lib/systemd/systemd")),
     "tar": Part("tar", _command("tar")),
     "unshare": Part("util-linux", _command("unshare")),
-    "unshare": Part("util-linux", _command("unshare")),
     "versitygw": Part("tests/tools/versitygw", _tool("versitygw")),
     "zstd": Part("zstd", _command("zstd")),
 }
