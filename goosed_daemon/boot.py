@@ -48,7 +48,12 @@ def insecure_site(url: str) -> InsecureUrl:
 
 def boot_files(profile: OSProfile) -> tuple[str, ...]:
     """The paths in the profile's bundle that firmware fetches."""
-    return (profile.kernel, *profile.initrd)
+    windows = profile.windows
+    if windows is None:
+        return (profile.kernel, *profile.initrd)
+    drivers = [path for driver in windows.drivers for path in driver.files]
+    brought = [windows.curl] if windows.curl is not None else []
+    return (profile.kernel, *profile.initrd, *brought, *dict.fromkeys(drivers))
 
 
 def check_content(catalog: Catalog, profile: OSProfile) -> None:
@@ -63,6 +68,10 @@ def check_content(catalog: Catalog, profile: OSProfile) -> None:
     folder = profile.repo.rstrip("/") + "/"
     if not any(file.path.startswith(folder) for file in catalog.list(bundle, None)):
         raise _missing(profile, folder)
+    if profile.windows is not None:
+        image = folder + profile.windows.image.path
+        if catalog.find(bundle, None, image) is None:
+            raise _missing(profile, image)
 
 
 def _missing(profile: OSProfile, path: str) -> ArtifactMissing:

@@ -78,7 +78,7 @@ class _Outlook:
 
     def _content_of(self, profile: OSProfile) -> str:
         """Why `boot.check_content` is against it; asked once for all that need the same."""
-        needed = (profile.bundle, profile.kernel, profile.initrd, profile.repo)
+        needed = (profile.bundle, profile.kernel, profile.initrd, profile.repo, profile.windows)
         if needed not in self._content:
             self._content[needed] = ""
             try:

@@ -13,10 +13,12 @@ from goosed_daemon.infra.models import (
     Addressing,
     Bond,
     Disk,
+    Driver,
     Ethernet,
     Filesystem,
     Firewall,
     Group,
+    Image,
     Inherited,
     Machine,
     Network,
@@ -30,6 +32,7 @@ from goosed_daemon.infra.models import (
     User,
     Variable,
     Vlan,
+    Windows,
 )
 
 TABLES: tuple[type[BaseModel], ...] = (
@@ -39,6 +42,9 @@ TABLES: tuple[type[BaseModel], ...] = (
     Filesystem,
     Services,
     Firewall,
+    Windows,
+    Image,
+    Driver,
     User,
     Variable,
     SecretSource,

@@ -72,7 +72,15 @@ def _preseed(boot: BootContext, text: str) -> Iterator[str]:
         continued = bool(end)
 
 
+def _unattend(boot: BootContext, text: str) -> Iterator[str]:
+    """All of it but the script, which is in base64."""
+    alike = _alike(boot)
+    for line in text.split("\n"):
+        yield "<Script>" if line.startswith("<Script>") else _NAMED.sub(alike, line)
+
+
 _SHAPES: dict[str, Callable[[BootContext, str], Iterator[str]]] = {
     "kickstart": _kickstart,
     "preseed": _preseed,
+    "unattend": _unattend,
 }

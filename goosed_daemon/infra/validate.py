@@ -2,7 +2,8 @@
 
 Kickstarts are read by pykickstart, the parser that Anaconda uses, with the commands of the very
 release. Preseeds are read by `debconf-set-selections --checkonly` where debconf is installed, and
-by a checker of our own that knows the form of the lines.
+by a checker of our own that knows the form of the lines. Answer files for Windows are read by
+`windows_settings`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from tempfile import TemporaryDirectory
 from bundles.document import InvalidDocument
 from bundles.errors import GooseError
 from goosed_daemon.errors import SecretExposed, SecretMissing, SecretUnreadable
+from goosed_daemon.infra import windows_settings
 from goosed_daemon.infra.known import Infra
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.secret_check import unreadable
 from goosed_daemon.infra.secrets import Secrets, any_reference, hidden, resolved
 from goosed_daemon.infra.shape import shape
-from goosed_daemon.render import grub, ipxe, kickstart, preseed
+from goosed_daemon.render import grub, ipxe, kickstart, preseed, unattend
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.quoting import Unquotable
 
@@ -105,7 +107,8 @@ def _judged(
 ) -> list[tuple[int | None, str]]:
     try:
         ipxe.install(boot)
-        grub.install(boot)
+        if boot.profile.installer != "unattend":  # which GRUB cannot start
+            grub.install(boot)
         if secrets is not None and any_reference(boot):
             rendered(resolved(boot, secrets))
         text = rendered(hidden(boot))
@@ -137,6 +140,8 @@ def check(profile: OSProfile, text: str) -> list[tuple[int | None, str]]:
     """What the profile's release would refuse in a rendered file: line (from 1) and words."""
     if profile.installer == "kickstart":
         return check_kickstart(profile.release, text)
+    if profile.installer == "unattend":
+        return windows_settings.check(text)
     return check_preseed(text)
 
 
@@ -205,4 +210,4 @@ def _check_lines(text: str) -> Iterator[tuple[int | None, str]]:
         continued = line.endswith("\\")
 
 
-_RENDERERS = {"kickstart": kickstart.render, "preseed": preseed.render}
+_RENDERERS = {"kickstart": kickstart.render, "preseed": preseed.render, "unattend": unattend.render}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from goosed_daemon.render import kernel, templates
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.render.ipxe import ATTEMPTS, PAUSE, ramdisks
+from goosed_daemon.render.windows_names import UnknownToWindows
 
 
 def chain(base_url: str) -> str:
@@ -27,6 +28,11 @@ def chain(base_url: str) -> str:
 
 def install(boot: BootContext) -> str:
     """The script that starts the installer. Raises `Unquotable`."""
+    if boot.profile.installer == "unattend":
+        raise UnknownToWindows(
+            "GRUB cannot start WinPE; Windows is installed through iPXE",
+            hint="have the machine boot iPXE, which Secure Boot takes when it is signed",
+        )
     return templates.get("install.grub.j2").render(
         boot=boot,
         device=_device(boot.boot_url or boot.base_url),

@@ -7,7 +7,7 @@ to the next boot entry, where ``exit 0`` would leave some firmware in its setup.
 
 from __future__ import annotations
 
-from goosed_daemon.render import kernel, templates
+from goosed_daemon.render import kernel, templates, unattend, winpe
 from goosed_daemon.render.context import BootContext
 
 ATTEMPTS = 3  # of every fetch, before the machine is left to its disk
@@ -21,15 +21,35 @@ def chain(base_url: str) -> str:
 
 def install(boot: BootContext) -> str:
     """The script that starts the installer. Raises `Unquotable`."""
+    if boot.profile.installer == "unattend":
+        return _wimboot(boot)
     return templates.get("install.ipxe.j2").render(
         boot=boot,
         arguments=kernel.arguments(boot),
         kernel=boot.boot_content(boot.profile.kernel),
         initrds=ramdisks(boot),
-        expires=boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None,
+        expires=_expiry(boot),
         attempts=ATTEMPTS,
         pause=PAUSE,
     )
+
+
+def _wimboot(boot: BootContext) -> str:
+    """WinPE, which wimboot starts from what iPXE has fetched."""
+    unattend.disk_number(boot)  # which raises before anything is fetched
+    return templates.get("wimboot.ipxe.j2").render(
+        boot=boot,
+        platform="efi" if boot.disk.firmware == "uefi" else "pcbios",
+        kernel=boot.boot_content(boot.profile.kernel),
+        initrds=winpe.ramdisks(boot),
+        expires=_expiry(boot),
+        attempts=ATTEMPTS,
+        pause=PAUSE,
+    )
+
+
+def _expiry(boot: BootContext) -> str | None:
+    return boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None
 
 
 def ramdisks(boot: BootContext) -> list[tuple[str, str]]:

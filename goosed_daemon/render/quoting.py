@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from xml.sax.saxutils import escape
 
 from bundles.errors import GooseError
 from goosed_daemon.infra.models import SecretRef
@@ -82,6 +83,43 @@ def powershell(value: object) -> Quoted:
     several typographic forms."""
     text = _line(value, "a PowerShell script")
     return Quoted("'" + re.sub("(['\u2018\u2019\u201a\u201b])", r"\1\1", text) + "'")
+
+
+def powershell_line(value: object) -> Quoted:
+    """A whole line of PowerShell, as the profile says it. A here-string would take what follows."""
+    text = _line(value, "a PowerShell script")
+    if re.search("@['\"\u2018-\u201f]\\s*$|`$", text):
+        raise Unquotable(f"the PowerShell line {text!r} goes on in the next line")
+    return Quoted(text)
+
+
+def xml(value: object) -> Quoted:
+    """Text of an XML element, or an attribute in double quotes (XML 1.0, section 2.4)."""
+    return Quoted(escape(_line(value, "XML"), {'"': "&quot;"}))
+
+
+def xml_comment(value: object) -> Quoted:
+    """Part of an XML comment, which ``--`` would end (XML 1.0, section 2.5)."""
+    text = _line(value, "an XML comment")
+    return Quoted(text.replace("-", "_") if "--" in text or text.endswith("-") else text)
+
+
+def batch(value: object) -> Quoted:
+    """A word of a batch file, in double quotes: in them all but ``%`` and ``"`` is literal (and
+    ``!`` while delayed expansion is off, as it is by default). A ``\\`` in front of the last quote
+    would hide that from the program that is called."""
+    text = _line(value, "a batch file")
+    if not text.isascii() or '"' in text or text.endswith("\\"):
+        raise Unquotable(
+            f"a batch file cannot hold {text!r}: it has a double quote, a \\ at its end, or is not"
+            " ASCII"
+        )
+    return Quoted('"' + text.replace("%", "%%") + '"')
+
+
+def batch_words(value: object) -> Quoted:
+    """Text for ``echo``. Anything may stand here, as in `ipxe_words`."""
+    return Quoted(re.sub(r"[^A-Za-z0-9 .,:;/_+@=-]", "?", str(value), flags=re.ASCII))
 
 
 _PACKAGE = re.compile(r"-?(?:@\^?)?[A-Za-z0-9][A-Za-z0-9.+_:~*-]*")

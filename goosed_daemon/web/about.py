@@ -120,6 +120,22 @@ RENDER = About(
         errors.ProfileInvalid,
     ),
 )
+WINDOWS_FILE = About(
+    "A script of WinPE: `winpeshl.ini`, `startnet.cmd` or `goose-disk.txt`; it uses no token",
+    {200: TEXT},
+    RenderQuery,
+    refusals=(
+        errors.RouteUnknown,
+        errors.TokenUnknown,
+        errors.TokenUsed,
+        errors.TokenExpired,
+        errors.TokenRevoked,
+        errors.MachineUnknown,
+        errors.WrongInstaller,
+        errors.ArtifactMissing,
+        errors.ProfileInvalid,
+    ),
+)
 ARTIFACT = About(
     "A file of an imported bundle",
     {200: BYTES, 206: BYTES, 304: None, 307: None, 412: None, 416: None},

@@ -22,6 +22,7 @@ from goosed_daemon.web.openapi import OpenApi
 from goosed_daemon.web.progress import Progress
 from goosed_daemon.web.render import Render
 from goosed_daemon.web.routes import AGENTS, API, BOOTD, About, Handler, Route
+from goosed_daemon.web.windows import WindowsFiles
 
 
 def routes(deps: Deps) -> tuple[Route, ...]:
@@ -34,6 +35,7 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     progress = Progress(deps)
     agents = AgentRoutes(deps, current)
     authority = Authority(deps)
+    windows = WindowsFiles(deps, current)
     openapi = OpenApi()
     table = (
         Route("GET", "/healthz", API, health.healthz, about.HEALTHZ, health.healthz),
@@ -46,6 +48,7 @@ def routes(deps: Deps) -> tuple[Route, ...]:
         _everywhere("/v1/boot/grub", boot.grub_script, about.GRUB_SCRIPT),
         _everywhere("/v1/boot/ca.crt", authority.certificate, about.AUTHORITY),
         _everywhere("/v1/boot/ca/{release}.img", authority.image, about.AUTHORITY_IMAGE),
+        _everywhere("/v1/boot/windows/{name}", windows.get, about.WINDOWS_FILE),
         Route("GET", "/v1/render/{installer}", BOOTD, render.render, about.RENDER),
         Route(
             "GET",

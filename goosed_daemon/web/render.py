@@ -16,7 +16,7 @@ from goosed_daemon.errors import (
     WrongInstaller,
 )
 from goosed_daemon.infra import secrets
-from goosed_daemon.render import kickstart, preseed
+from goosed_daemon.render import kickstart, preseed, unattend
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import TOKENS
 from goosed_daemon.token_refusals import UNKNOWN, Refused, judge
@@ -29,7 +29,7 @@ from goosed_daemon.web.urls import bases
 
 log = logging.getLogger("goosed.render")
 
-RENDERERS = {"kickstart": kickstart.render, "preseed": preseed.render}
+RENDERERS = {"kickstart": kickstart.render, "preseed": preseed.render, "unattend": unattend.render}
 _HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 
 

@@ -31,12 +31,8 @@ _LINUX = (
 ORDERS: Mapping[str, tuple[str, ...]] = {
     "kickstart": _LINUX,
     "preseed": _LINUX,
-    # WinPE reports that it began before it asks for its answers.
-    "unattend": (
-        ARMED, OFFERED, SCRIPT_SERVED, FETCHED, INSTALLING, RENDERED, INSTALLED, FIRST_BOOT,
-        ENROLLED, READY,
-    ),
-}  # fmt: skip
+    "unattend": _LINUX,
+}
 STEPS = _LINUX
 
 #: What is waited for in each step, for people.

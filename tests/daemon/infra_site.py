@@ -62,6 +62,31 @@ def profile(release: str = "rhel9", **fields: Any) -> OSProfile:
     return OSProfile.model_validate(plain | fields)
 
 
+WINDOWS = ("win11", "ws2022", "ws2025")
+
+
+def windows_profile(release: str = "ws2025", **fields: Any) -> OSProfile:
+    """A profile for Windows whose `windows` may be added to by the field of that name."""
+    own = {
+        "image": {"name": "Windows Server 2025 SERVERSTANDARD"},
+        "administratorPassword": {"secretFrom": {"file": "windows/administrator"}},
+    } | fields.pop("windows", {})
+    plain = {
+        "apiVersion": "goose/v1",
+        "kind": "OSProfile",
+        "name": "base",
+        "installer": "unattend",
+        "release": release,
+        "bundle": "site-base",
+        "kernel": "win/wimboot",
+        "initrd": "win/media/sources/boot.wim",
+        "repo": "win/media",
+        "disk": {"device": "0", "firmware": "uefi"},
+        "windows": own,
+    }
+    return OSProfile.model_validate(plain | fields)
+
+
 def machine(**fields: Any) -> Machine:
     plain = {
         "apiVersion": "goose/v1",
@@ -250,3 +275,64 @@ EITHER_FIRMWARE = {
 def stored(disk: dict[str, Any], release: str) -> BootContext:
     """A machine with a disk of its own."""
     return boot(to=profile(release), on=machine(disk=disk))
+
+
+DRIVERS = [
+    {"files": ["drivers/net/net.inf", "drivers/net/net.sys", "drivers/net/net.cat"]},
+    {
+        "files": ["drivers/raid/raid.inf", "drivers/raid/raid.sys"],
+        "machines": {"matchLabels": {"model": "r650"}},
+    },
+    {"files": ["drivers/not-this/x.inf"], "machines": {"matchLabels": {"model": "r660"}}},
+]
+
+
+def windows(release: str = "ws2025", firmware: str = "uefi") -> BootContext:
+    """A machine with all that may be said of Windows."""
+    own = {
+        "image": {"path": "sources/install 2.wim", "index": 2},
+        "productKey": {"secretFrom": {"env": "GOOSE_SECRET_KEY"}},
+        "organization": 'Site <A> & "Co"',
+        "curl": "tools/curl.exe",
+        "drivers": DRIVERS,
+    }
+    network = {
+        "nameservers": ["10.0.0.2", "fd00::2"],
+        "search": ["lab.example.org"],
+        "ethernets": [
+            {
+                "mac": "52:54:00:12:34:56",
+                "address": "10.0.0.11/24",
+                "gateway": "10.0.0.1",
+                "address6": "fd00::b/64",
+                "routes": [{"to": "10.8.0.0/16", "via": "10.0.0.254", "metric": 50}],
+            },
+            {"mac": "52:54:00:12:34:57"},
+        ],
+    }
+    made = boot(
+        of=site(
+            domain="lab.example.org",
+            timezone="Europe/Berlin",
+            keyboard="de",
+            language="de_DE.UTF-8",
+            ntp=["10.0.0.3", "ntp.example.org"],
+        ),
+        to=windows_profile(
+            release,
+            disk={"device": "0", "firmware": firmware},
+            windows=own,
+            commands=["Set-Content C:\\rack.txt $env:RACK"],
+            variables={"RACK": {}},
+        ),
+        on=machine(labels={"model": "r650"}, network=network, variables={"RACK": "it's a1"}),
+    )
+    base = "https://10.0.0.5:8443"
+    return replace(
+        made,
+        base_url=base,
+        artifacts=made.artifacts.replace(BASE, base),
+        callback=made.callback.replace(BASE, base),
+        boot_url="http://10.0.0.5:8080",
+        ca="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from goosed_daemon.infra import validate
-from goosed_daemon.render import grub, ipxe
+from goosed_daemon.infra.secrets import hidden
+from goosed_daemon.render import grub, ipxe, unattend, winpe
 from goosed_daemon.render.context import BootContext
 from tests.daemon.infra_site import (
     BASE,
@@ -31,6 +32,8 @@ from tests.daemon.infra_site import (
     over_tls,
     profile,
     stored,
+    windows,
+    windows_profile,
 )
 from tests.parts import part
 
@@ -68,6 +71,17 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "refuse.ipxe": lambda: ipxe.refuse("no machine has MAC 52:54:00:12:34:99"),
     "minimal.ks": lambda: validate.rendered(boot()),
     "minimal.preseed": lambda: validate.rendered(boot(to=profile("debian12"))),
+    "minimal-windows.xml": lambda: validate.rendered(hidden(boot(to=windows_profile()))),
+    "minimal-windows.ipxe": lambda: ipxe.install(boot(to=windows_profile())),
+    "full-windows.xml": lambda: validate.rendered(hidden(windows())),
+    "full-windows-bios.xml": lambda: validate.rendered(hidden(windows("ws2022", "bios"))),
+    "full-windows.ps1": lambda: unattend.script(windows()),
+    "full-windows.ipxe": lambda: ipxe.install(windows()),
+    "full-windows.cmd": lambda: winpe.startnet(windows()).replace("\r\n", "\n"),
+    "full-windows.diskpart": lambda: winpe.diskpart(windows()).replace("\r\n", "\n"),
+    "full-windows-bios.diskpart": lambda: winpe.diskpart(windows("ws2022", "bios")).replace(
+        "\r\n", "\n"
+    ),
     **{
         f"{form}-{release}.{'ks' if release.startswith('rhel') else 'preseed'}": (
             lambda make=make, release=release: validate.rendered(make(release))  # type: ignore[misc]

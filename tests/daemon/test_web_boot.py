@@ -255,7 +255,8 @@ async def test_a_token_of_another_installer_is_not_used_up(lab: Lab) -> None:
     response = await lab.get(f"/v1/render/preseed?token={secret}")
     assert response.status == 409
     assert (await response.json())["error"]["code"] == "wrong-installer"
-    assert (await lab.get(f"/v1/render/unattend?token={secret}")).status == 404
+    assert (await lab.get(f"/v1/render/unattend?token={secret}")).status == 409
+    assert (await lab.get(f"/v1/render/autoyast?token={secret}")).status == 404
     assert (await render(lab, secret))[0] == 200
 
 

@@ -121,10 +121,10 @@ def test_what_was_not_seen_is_passed_over() -> None:
     assert [x.step for x in left(workflow)] == [s.ARMED, s.OFFERED]
 
 
-def test_windows_begins_before_it_asks_for_its_answers() -> None:
-    facts = [offer(1, installer="unattend"), Fact(s.INSTALLING, at(3), "t1")]
-    workflow = advance(EMPTY, [*facts, Fact(s.RENDERED, at(4), "t1")]).workflow
-    assert position(workflow).step == s.RENDERED
+def test_windows_begins_with_its_answers_which_bring_the_secret_of_its_reports() -> None:
+    facts = [offer(1, installer="unattend"), Fact(s.RENDERED, at(3), "t1")]
+    workflow = advance(EMPTY, [*facts, Fact(s.INSTALLING, at(4), "t1")]).workflow
+    assert position(workflow).step == s.INSTALLING
 
 
 def test_clocks_that_disagree_make_no_negative_durations() -> None:

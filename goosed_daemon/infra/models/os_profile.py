@@ -12,28 +12,34 @@ from goosed_daemon.infra.models.part import Kind
 from goosed_daemon.infra.models.services import Firewall, Services
 from goosed_daemon.infra.models.user import User
 from goosed_daemon.infra.models.variable import Variable
+from goosed_daemon.infra.models.windows import Windows, disk_contradiction
 
 KICKSTART_RELEASES = ("rhel8", "rhel9", "rhel10")
 PRESEED_RELEASES = ("debian12", "debian13")
+UNATTEND_RELEASES = ("win11", "ws2022", "ws2025")
 
 
 class OSProfile(Kind):
     """What to install: an installer, the content it is fed from, and what it is told."""
 
     kind: Literal["OSProfile"] = Field(description="Always `OSProfile`.")
-    installer: Literal["kickstart", "preseed"] = Field(
-        description="`kickstart` for the RHEL family, `preseed` for the Debian family."
+    installer: Literal["kickstart", "preseed", "unattend"] = Field(
+        description="`kickstart` for the RHEL family, `preseed` for Debian's, `unattend` for"
+        " Windows."
     )
-    release: Literal["rhel8", "rhel9", "rhel10", "debian12", "debian13"] = Field(
-        description="The release; the rendered file is validated for it."
-    )
+    release: Literal[
+        "rhel8", "rhel9", "rhel10", "debian12", "debian13", "win11", "ws2022", "ws2025"
+    ] = Field(description="The release; the rendered file is validated for it.")
     bundle: f.Name = Field(description="The imported bundle that holds the content below.")
-    kernel: f.ContentPath = Field(description="The installer's kernel, a path in the bundle.")
+    kernel: f.ContentPath = Field(
+        description="The installer's kernel, a path in the bundle; for Windows `wimboot`."
+    )
     initrd: Annotated[tuple[f.ContentPath, ...], f.OneOrMore, f.AtLeastOne] = Field(
-        description="The installer's initial ramdisk, or several in order."
+        description="The installer's initial ramdisk, or several in order; for Windows `boot.wim`."
     )
     repo: f.ContentPath = Field(
-        description="The folder in the bundle to install from: an installation tree, or a mirror."
+        description="The folder in the bundle to install from: an installation tree, or a mirror;"
+        " for Windows what its medium has."
     )
     disk: Disk = Field(description="The disk that is erased and installed on.")
     arguments: tuple[f.KernelArgument, ...] = Field(
@@ -55,7 +61,9 @@ class OSProfile(Kind):
         "enforcing", description="SELinux mode (kickstart)."
     )
     commands: tuple[f.Command, ...] = Field(
-        (), description="Shell commands run in the new system, last, as root; one line each."
+        (),
+        description="Shell commands run in the new system, last, as root; one line each. PowerShell"
+        " on Windows, as SYSTEM.",
     )
     variables: dict[f.VariableName, Variable] = Field(
         {}, description="The variables that site, groups and machines may set for the `commands`."
@@ -64,12 +72,19 @@ class OSProfile(Kind):
     agent: bool = Field(
         True, description="Whether the installed system gets the agent, which says it is alive."
     )
+    windows: Windows | None = Field(
+        None, validate_default=True, description="What only Windows is told; with `unattend`."
+    )
 
     @field_validator("release")
     @classmethod
     def _release_fits(cls, release: str, info: ValidationInfo) -> str:
         installer = info.data.get("installer")
-        fitting = {"kickstart": KICKSTART_RELEASES, "preseed": PRESEED_RELEASES}
+        fitting = {
+            "kickstart": KICKSTART_RELEASES,
+            "preseed": PRESEED_RELEASES,
+            "unattend": UNATTEND_RELEASES,
+        }
         if installer is not None and release not in fitting[installer]:
             raise ValueError(f"{release} is not installed by {installer}")
         return release
@@ -98,3 +113,46 @@ class OSProfile(Kind):
         if info.data.get("installer") == "preseed":
             raise ValueError("means nothing to preseed, only to kickstart")
         return value
+
+    @field_validator(
+        "arguments",
+        "system_arguments",
+        "packages",
+        "weak_dependencies",
+        "services",
+        "firewall",
+        "users",
+        "selinux",
+    )
+    @classmethod
+    def _means_something(cls, value: object, info: ValidationInfo) -> object:
+        if info.data.get("installer") == "unattend":
+            raise ValueError("means nothing to Windows")
+        return value
+
+    @field_validator("initrd")
+    @classmethod
+    def _one_wim(cls, paths: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("installer") == "unattend" and len(paths) != 1:
+            raise ValueError("Windows boots from one file, boot.wim")
+        return paths
+
+    @field_validator("disk")
+    @classmethod
+    def _disk_fits(cls, disk: Disk, info: ValidationInfo) -> Disk:
+        if info.data.get("installer") == "unattend":
+            if wrong := disk_contradiction(disk):
+                raise ValueError(wrong)
+            if disk.firmware == "bios" and info.data.get("release") == "win11":
+                raise ValueError("Windows 11 needs firmware: uefi")
+        return disk
+
+    @field_validator("windows")
+    @classmethod
+    def _windows_fits(cls, windows: Windows | None, info: ValidationInfo) -> Windows | None:
+        installer = info.data.get("installer")
+        if installer == "unattend" and windows is None:
+            raise ValueError("is needed by unattend: the image and Administrator's password")
+        if installer not in (None, "unattend") and windows is not None:
+            raise ValueError(f"means nothing to {installer}, only to unattend")
+        return windows
