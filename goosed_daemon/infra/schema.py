@@ -7,6 +7,7 @@ models refuse; what depends on other fields, or other documents, is theirs alone
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from pydantic.json_schema import (
@@ -85,9 +86,9 @@ class _AsText(GenerateJsonSchema):
     ) -> JsonSchemaValue:
         function = schema["function"]["function"]
         if function is f.integer:
-            return _INTEGER
+            return deepcopy(_INTEGER)  # since pydantic adds to what it is given
         if function is f.boolean:
-            return _BOOLEAN
+            return deepcopy(_BOOLEAN)
         inner = super().function_before_schema(schema)
         if function is f.one_or_more:
             return {"anyOf": [inner["items"], inner]}

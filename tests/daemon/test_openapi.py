@@ -54,6 +54,7 @@ def test_every_operation_says_who_may_and_how_it_is_refused(described: Any) -> N
         "/v1/boot/ipxe",
         "/v1/boot/grub",
         "/v1/boot/ca.crt",
+        "/v1/boot/windows/{name}",
         "/v1/boot/ca/{release}.img",
         "/v1/render/{installer}",
         "/v1/artifacts/{bundle}/{path}",
