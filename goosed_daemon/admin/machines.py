@@ -78,7 +78,8 @@ class _Outlook:
 
     def _content_of(self, profile: OSProfile) -> str:
         """Why `boot.check_content` is against it; asked once for all that need the same."""
-        needed = (profile.bundle, profile.kernel, profile.initrd, profile.repo, profile.windows)
+        image = profile.windows.image.path if profile.windows is not None else ""
+        needed = (profile.bundle, boot.boot_files(profile), profile.repo, image)
         if needed not in self._content:
             self._content[needed] = ""
             try:
