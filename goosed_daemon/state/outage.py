@@ -15,7 +15,7 @@ class Outage:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._why: str | None = None
-        self._tried = False  # by a caller, now
+        self._trying: int | None = None  # the thread that tries now
 
     def refusal(self) -> str | None:
         """Why a caller is to give up at once; None where it may go on. During an outage that makes
@@ -23,25 +23,32 @@ class Outage:
         if self._why is None:  # the usual case, without the lock
             return None
         with self._guard:
-            if self._tried:
+            if self._trying is not None:
                 return self._why
-            self._tried = True
+            self._trying = threading.get_ident()
             return None
 
     def begin(self, why: str) -> None:
         """The server does not answer."""
         with self._guard:
-            self._why, self._tried = why, False
+            self._why = why
+            self._let_go()
 
     def over(self) -> bool:
         """The server answers; True where it did not before."""
         if self._why is None:
             return False
         with self._guard:
-            was, self._why, self._tried = self._why, None, False
+            was, self._why, self._trying = self._why, None, None
             return was is not None
 
     def gave_up(self) -> None:
         """Whoever tried could not tell."""
         with self._guard:
-            self._tried = False
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # Those who found the outage out together are not the one who tries: were each to make room
+        # for another, they would all go on trying.
+        if self._trying == threading.get_ident():
+            self._trying = None

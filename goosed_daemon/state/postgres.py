@@ -33,7 +33,10 @@ _Pool = ConnectionPool[psycopg.Connection[Row]]
 BUSY_SECONDS = 15.0
 MAX_CONNECTIONS = 10
 _SLICE = 1.0  # seconds to wait for a connection before it is asked whether the server is there
-_PROBE_SECONDS = 3
+_PROBE_SECONDS = 5
+# PostgreSQL documentation, section 34.1.2: without these a server whose network is cut is waited
+# for as long as the kernel likes, a quarter of an hour.
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
 IDLE_SECONDS = 60  # after which the server ends a transaction whose process hangs
 _BUSY = (
     errors.DeadlockDetected,
@@ -124,6 +127,8 @@ class PostgresState:
         deadline = time.monotonic() + self._busy
         while True:
             try:
+                if self._pool is None:
+                    self._probe()  # which tells what keeps a connection from being made
                 pool = self._opened()
                 left = deadline - time.monotonic()
                 return pool, pool.getconn(max(0.0, min(left, _SLICE)))
@@ -132,9 +137,6 @@ class PostgresState:
                 self._probe()
                 if time.monotonic() >= deadline:
                     raise
-            except psycopg.OperationalError as error:
-                self._away(error)
-                raise
 
     def _probe(self) -> None:
         """Raises psycopg's error, and begins an outage, when the server does not answer."""
@@ -155,17 +157,20 @@ class PostgresState:
         if pool is not None:
             pool.close(timeout=0)
 
+    def _patience(self) -> dict[str, int]:
+        """How long a connection may be dead before it counts as that, unless the DSN says so."""
+        given = conninfo_to_dict(self._dsn)
+        return {name: value for name, value in _PATIENCE.items() if name not in given}
+
     def _opened(self) -> _Pool:
         with self._guard:
             if self._pool is None:
-                # The first connection is made here, so that what keeps it from being made is told.
-                psycopg.connect(self._dsn, connect_timeout=max(2, int(self._busy))).close()
                 self._pool = ConnectionPool(
                     self._dsn,
                     min_size=1,
                     max_size=MAX_CONNECTIONS,
                     timeout=self._busy,
-                    kwargs={"autocommit": True},
+                    kwargs={"autocommit": True} | self._patience(),
                     configure=_configure,
                     check=ConnectionPool.check_connection,
                     name="goose-state",
