@@ -65,7 +65,7 @@ def plan(network: Network) -> Plan:
         members = tuple(renamed.get(member, member) for member in bond.members)
         links.append(Link("bond", bond.name, None, bond, members=members, bond=bond))
     for vlan in network.vlans:
-        parent = renamed.get(vlan.on, vlan.on)
+        parent = renamed.get(vlan.parent, vlan.parent)
         name = vlan.name or f"{parent}.{vlan.id}"
         links.append(Link("vlan", name, None, vlan, parent=parent, vlan=vlan.id))
     carrying = frozenset(link.parent for link in links if link.parent is not None)
@@ -88,7 +88,7 @@ def _mentioned(network: Network) -> Iterator[str]:
     for bond in network.bonds:
         yield from bond.members
     for vlan in network.vlans:
-        yield vlan.on
+        yield vlan.parent
 
 
 @dataclass(frozen=True, slots=True)

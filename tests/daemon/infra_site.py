@@ -208,8 +208,8 @@ NETWORK = {
         },
     ],
     "vlans": [
-        {"id": 100, "on": "bond0", "address": "10.100.0.11/24"},
-        {"id": 200, "on": "52:54:00:12:34:58", "name": "backup", "ipv6": "off"},
+        {"id": 100, "parent": "bond0", "address": "10.100.0.11/24"},
+        {"id": 200, "parent": "52:54:00:12:34:58", "name": "backup", "ipv6": "off"},
     ],
 }
 

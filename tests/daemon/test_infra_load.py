@@ -138,7 +138,7 @@ def test_an_empty_value_is_one_that_is_not_given(tmp_path: Path) -> None:
             "6:10: network: e is a member of b, which has the addresses",
         ),
         (
-            "network: {ethernets: [{name: e1}], vlans: [{id: 5, on: e2}]}",
+            "network: {ethernets: [{name: e1}], vlans: [{id: 5, parent: e2}]}",
             "6:10: network: vlan 5 is on e2, which is neither in ethernets nor in bonds",
         ),
         (

@@ -59,7 +59,7 @@ def test_the_installer_has_the_address_of_the_bond_that_its_card_is_of() -> None
         ({"ethernets": [{"name": "eno1", "address": "10.0.0.5/24"}]}, "ip=dhcp"),
         # The card carries a VLAN; it boots untagged.
         ({"ethernets": [{"mac": BOOTING, "ipv4": "off"}],
-          "vlans": [{"id": 5, "on": BOOTING, "address": "10.0.0.5/24"}]}, "ip=dhcp"),
+          "vlans": [{"id": 5, "parent": BOOTING, "address": "10.0.0.5/24"}]}, "ip=dhcp"),
     ],
 )  # fmt: skip
 def test_only_the_booting_card_comes_up_in_the_installer(network: Any, expected: str) -> None:

@@ -66,10 +66,14 @@ class Network(Addressing):
         carriers = {link_name(link) for link in (*self.ethernets, *self.bonds)}
         carriers |= {card.mac for card in self.ethernets if card.mac}
         for vlan in self.vlans:
-            if vlan.on not in carriers:
-                return f"vlan {vlan.id} is on {vlan.on}, which is neither in ethernets nor in bonds"
-            if vlan.name is None and len(f"{vlan.on}.{vlan.id}") > 15 and ":" not in vlan.on:
-                return f"vlan {vlan.id} on {vlan.on} needs a name: {vlan.on}.{vlan.id} is too long"
+            if vlan.parent not in carriers:
+                return f"vlan {vlan.id} is on {vlan.parent}, which is neither in ethernets nor in bonds"
+            if (
+                vlan.name is None
+                and len(f"{vlan.parent}.{vlan.id}") > 15
+                and ":" not in vlan.parent
+            ):
+                return f"vlan {vlan.id} on {vlan.parent} needs a name: {vlan.parent}.{vlan.id} is too long"
         return None
 
 
@@ -78,5 +82,5 @@ def link_name(link: Addressing) -> str:
     if isinstance(link, Ethernet):
         return link.name or link.mac or ""
     if isinstance(link, Vlan):
-        return link.name or f"{link.on}.{link.id}"
+        return link.name or f"{link.parent}.{link.id}"
     return link.name if isinstance(link, Bond) else ""

@@ -54,7 +54,9 @@ class OSProfile(Kind):
     weak_dependencies: f.Boolean = Field(
         True, description="Whether what packages merely recommend is installed too."
     )
-    services: Services = Field(Services(), description="Which services start with the system.")
+    services: Services = Field(
+        Services(), description="What starts with the system, and what does not."
+    )
     firewall: Firewall = Field(Firewall(), description="What may reach the system (kickstart).")
     users: tuple[User, ...] = Field((), description="Accounts to create.")
     selinux: Literal["enforcing", "permissive", "disabled"] = Field(
