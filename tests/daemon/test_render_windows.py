@@ -116,7 +116,7 @@ def test_windows_is_needed_by_unattend_and_by_nothing_else() -> None:
         ({}, {"network": {"mtu": "9000"}}, "mtu of"),
         ({}, {"network": {"ipv6": "off"}}, "ipv6 of"),
         ({}, {"network": {"ethernets": [{"name": "eno1"}]}}, "by mac, not by name"),
-        ({}, {"network": {"vlans": [{"id": "5", "parent": "eno1"}], "ethernets": [{"name": "eno1"}]}},
+        ({}, {"network": {"vlans": [{"id": "5", "parent": "e1"}], "ethernets": [{"name": "e1"}]}},
          "bonds and vlans"),
     ],
 )  # fmt: skip

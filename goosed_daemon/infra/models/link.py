@@ -86,7 +86,5 @@ class Vlan(Addressing):
     """A VLAN on a card or bond (IEEE 802.1Q)."""
 
     id: f.Integer = Field(ge=1, le=4094, description="The number in the tag.")
-    parent: f.LinkOrMac = Field(
-        description="The card or bond that carries it, by name or MAC address."
-    )
-    name: f.LinkName | None = Field(None, description="Its name; not set: `ON.ID`.")
+    parent: f.LinkOrMac = Field(description="The card or bond that carries it, by name or MAC.")
+    name: f.LinkName | None = Field(None, description="Its name; not set: `PARENT.ID`.")

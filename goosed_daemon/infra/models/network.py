@@ -66,14 +66,11 @@ class Network(Addressing):
         carriers = {link_name(link) for link in (*self.ethernets, *self.bonds)}
         carriers |= {card.mac for card in self.ethernets if card.mac}
         for vlan in self.vlans:
-            if vlan.parent not in carriers:
-                return f"vlan {vlan.id} is on {vlan.parent}, which is neither in ethernets nor in bonds"
-            if (
-                vlan.name is None
-                and len(f"{vlan.parent}.{vlan.id}") > 15
-                and ":" not in vlan.parent
-            ):
-                return f"vlan {vlan.id} on {vlan.parent} needs a name: {vlan.parent}.{vlan.id} is too long"
+            parent = vlan.parent
+            if parent not in carriers:
+                return f"vlan {vlan.id} is on {parent}, which is neither in ethernets nor in bonds"
+            if vlan.name is None and len(f"{parent}.{vlan.id}") > 15 and ":" not in parent:
+                return f"vlan {vlan.id} on {parent} needs a name: {parent}.{vlan.id} is too long"
         return None
 
 

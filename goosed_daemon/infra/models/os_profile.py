@@ -54,9 +54,7 @@ class OSProfile(Kind):
     weak_dependencies: f.Boolean = Field(
         True, description="Whether what packages merely recommend is installed too."
     )
-    services: Services = Field(
-        Services(), description="What starts with the system, and what does not."
-    )
+    services: Services = Field(Services(), description="What starts with the system, and what not.")
     firewall: Firewall = Field(Firewall(), description="What may reach the system (kickstart).")
     users: tuple[User, ...] = Field((), description="Accounts to create.")
     selinux: Literal["enforcing", "permissive", "disabled"] = Field(
