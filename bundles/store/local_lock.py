@@ -33,13 +33,13 @@ class LocalLock:
         try:
             with translated(str(folder)):
                 self._take(task)
+                # What a holder that was killed made here is seen by all, and so has to be durable
+                # before anyone builds on it or calls it done.
+                durable.sync_folder(folder)
                 durable.sweep(folder)
                 if not _is_there(folder / "oci-layout"):
                     if not _is_there(folder / INDEX):
                         durable.replace_file(folder / INDEX, refs.encode(Refs()))
-                    # An earlier run that made them may have been killed before they were durable,
-                    # and a layout without refs is a store that lost them.
-                    durable.sync_folder(folder)
                     durable.replace_file(folder / "oci-layout", layout.OCI_LAYOUT)
         except BaseException:
             self.close()
@@ -68,13 +68,10 @@ class LocalLock:
     def switch(self, old: Refs, change: Callable[[Refs], Refs]) -> Refs:
         """Replaces the refs, which are `old`, by what `change` makes of them."""
         new = change(old)
-        with translated(str(self._folder)):
-            if new != old:
+        if new != old:
+            with translated(str(self._folder)):
                 durable.replace_file(self._folder / PREVIOUS, refs.encode(old))
                 durable.replace_file(self._folder / INDEX, refs.encode(new))
-            else:
-                # Whoever switched to them may have been killed before that was durable.
-                durable.sync_folder(self._folder)
         return new
 
     def settle(self, now: Refs) -> None:

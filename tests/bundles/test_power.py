@@ -106,7 +106,7 @@ def test_power_lost_during_a_command(
         judge.check(left, done=call.name == "end" and act.code == 0)
         count += 1
         seen.add(frozenset(left.items()))
-    assert count > 400
+    assert count > 100
     print(f"{act.name}: {count} losses, {len(seen)} different")
     again = sorted(seen, key=hash)
 

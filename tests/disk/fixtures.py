@@ -31,7 +31,7 @@ def site(warm: Sequence[Lane]) -> Iterator[Site]:
         yield made
 
 
-_ACTS = ["import", "first import", "half", "delta", "repair", "gc", "fsck"]
+_ACTS = ["import", "first import", "half", "delta", "repair", "gc", "switch", "fsck"]
 
 
 @pytest.fixture(params=_ACTS)

@@ -100,6 +100,7 @@ class Site:
                 hurt=frozenset({HURT}),
             ),
             Act("gc", homes["full"], clean, _update_or_less, _cleaned),
+            Act("switch", homes["both"], ("store", "switch", "base@1.0"), _either, _switched),
             Act("fsck", homes["bad"], ("store", "fsck"), _bad, _put_aside, 1, frozenset({HURT})),
         ]
         return {act.name: act for act in found}
@@ -278,6 +279,19 @@ def _cleaned(home: Path) -> None:
     checked = fsck.check(store, SILENT)
     assert (checked.faults, checked.unused_blobs, checked.leftovers) == ((), 0, ())
     _tidy(home)
+
+
+def _either(home: Path) -> None:
+    """Both versions are here, and one of them is current."""
+    store = store_of(home)
+    catalog = Catalog(store)
+    assert has(catalog, "1.0") and has(catalog, "2.0") and has(catalog, "1.0", "other")
+    check_serving(store)
+
+
+def _switched(home: Path) -> None:
+    _either(home)
+    assert served(store_of(home)) == under("t", OLD)
 
 
 def _bad(home: Path) -> None:
