@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
+JOBS ?= auto
 SECONDS ?= 60
 VENV := .venv
 READY := $(VENV)/.ready
@@ -19,7 +20,7 @@ quickstart: $(READY) ## Build, sign, import and serve a bundle, and boot a machi
 
 test: $(READY) ## Run all tests; as root, install the real parts they need first
 	@scripts/install-test-tools.sh
-	@python -m pytest $(PYTEST_FLAGS)
+	@python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
 
 test-stack: ## Run the tests that need the large servers (there are none yet)
 	@echo "There is no stack yet: every test is in \`make test\`."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,6 @@ def test_no_value_is_code(text: str) -> None:
         assert isinstance(value, str)
         told = boot(to=profile(commands=["true"]), on=machine(variables={"A": value}))
         lines = kickstart.render(told).split("\n")
-        at = lines.index("set -eu")
-        assert lines[at + 1].startswith("export A=")
-        assert lines[at + 2] == "true"
+        (at,) = [n for n, line in enumerate(lines) if line.startswith("export A=")]
+        assert shlex.split(lines[at]) == ["export", f"A={value}"]
+        assert (lines[at - 1], lines[at + 1]) == ("set -eu", "true")
