@@ -157,7 +157,7 @@ def _timeline(state: State, mac: str, name: str | None) -> Timeline:
     workflow = rows.current(state, mac)
     if workflow is None:
         raise NoWorkflow(f"{name or mac} was never armed", mac=mac)
-    medians = rows.medians(state, workflow.profile, steps.order(workflow.installer))
+    medians = rows.medians(state, workflow.profile, steps.STEPS)
     return timeline(workflow, operator.now(), medians)
 
 

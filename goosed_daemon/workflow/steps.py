@@ -1,4 +1,4 @@
-"""The steps of an installation, in each installer's order, and how long each may take.
+"""The steps of an installation, and how long each may take.
 
 A step is named for what was seen last. A machine is in it until something further is seen.
 """
@@ -24,16 +24,11 @@ FAILED = "failed"
 CANCELLED = "cancelled"
 EXHAUSTED = "tries-exhausted"
 
-_LINUX = (
+#: In the order of an installation, which all installers share.
+STEPS = (
     ARMED, OFFERED, SCRIPT_SERVED, FETCHED, RENDERED, INSTALLING, INSTALLED, FIRST_BOOT, ENROLLED,
     READY,
 )  # fmt: skip
-ORDERS: Mapping[str, tuple[str, ...]] = {
-    "kickstart": _LINUX,
-    "preseed": _LINUX,
-    "unattend": _LINUX,
-}
-STEPS = _LINUX
 
 #: What is waited for in each step, for people.
 AWAITED: Mapping[str, str] = {
@@ -61,8 +56,3 @@ TIMEOUTS: Mapping[str, timedelta] = {
     FIRST_BOOT: timedelta(minutes=30),
     ENROLLED: timedelta(minutes=15),
 }
-
-
-def order(installer: str) -> tuple[str, ...]:
-    """The steps of an installer; those of Linux where it is not known yet."""
-    return ORDERS.get(installer, _LINUX)

@@ -149,8 +149,7 @@ def left(workflow: Workflow) -> tuple[Left, ...]:
 
 
 def _left_in(workflow: Workflow, attempt: Attempt, next_began: datetime | None) -> list[Left]:
-    order = s.order(workflow.installer)
-    passed = [attempt.facts[step] for step in order if step in attempt.facts]
+    passed = [attempt.facts[step] for step in s.STEPS if step in attempt.facts]
     found = [Left(attempt.number, a.step, a.at, b.at, "done") for a, b in pairwise(passed)]
     if not passed or passed[-1].step == s.READY:
         return found
@@ -188,7 +187,7 @@ def _named(workflow: Workflow) -> Workflow:
 
 def _reached(workflow: Workflow, attempt: Attempt) -> Fact:
     """The furthest step of an attempt."""
-    for step in reversed(s.order(workflow.installer)):
+    for step in reversed(s.STEPS):
         if step in attempt.facts:
             return attempt.facts[step]
     return Fact(s.ARMED, workflow.began_at)
