@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from goosed_daemon import audit, workflow
 from goosed_daemon.state.protocol import State, Transaction
 from goosed_daemon.workflow import steps
+from goosed_daemon.workflow.transition import PHASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ _STEPS = {
     "failed": steps.FAILED,
     "installed": steps.INSTALLED,
 }
+_LAST = ("failed", "installed")  # which is seen however much was reported before
 _COLUMNS = "mac, armed, tries_left, changed_at, changed_by, reason"
 
 
@@ -80,8 +82,8 @@ def report(state: State, mac: str, step: str, now: datetime, actor: str, token: 
         )
         if count < MAX_REPORTS:
             audit.record(transaction, now, f"install-{step}", actor, mac=mac, token=token)
-            if step in _STEPS:  # the others are within one that began before
-                workflow.observe(transaction, mac, _STEPS[step], now, token)
+        if count < MAX_REPORTS or step in _LAST:
+            workflow.observe(transaction, mac, _STEPS.get(step, PHASE + step), now, token)
         before = arming(transaction, mac)
         if step == "installed" and before is not None and before.armed:
             _set(transaction, mac, False, 0, now, actor, "installed")

@@ -14,6 +14,7 @@ from goosed_daemon.workflow import rows
 from goosed_daemon.workflow import steps as s
 from goosed_daemon.workflow.model import Position
 from goosed_daemon.workflow.orchestrator import Orchestrator
+from goosed_daemon.workflow.timeline import timeline
 from tests.daemon.state_backends import MAC, NOW, TTL
 
 NAMES = {"machine": "web1", "profile": "rhel9-base", "installer": "kickstart"}
@@ -63,6 +64,31 @@ def test_a_failed_install_says_so_and_the_next_boot_is_another_attempt(
         tokens.offer(MAC, later(7), "192.0.2.7", NAMES)
     at = where(state, later(7))
     assert (at.state, at.reason) == ("failed", s.EXHAUSTED) and MAC in at.words
+
+
+def test_what_the_installer_says_meanwhile_is_told_with_its_step(
+    state: State, tokens: Tokens
+) -> None:
+    machines.arm(state, MAC, 2, NOW, "operator:me")
+    offer = tokens.offer(MAC, later(1), "192.0.2.7", NAMES)
+    for minute, report in enumerate(("started", "disks", "configuring"), 2):
+        machines.report(state, MAC, report, later(minute), "192.0.2.7", offer.token.id)
+    assert where(state, later(5)).step == s.INSTALLING
+    workflow = rows.current(state, MAC)
+    assert workflow is not None
+    told = timeline(workflow, later(5), {}).entries[-1]
+    assert told.phases == (("disks", later(3)), ("configuring", later(4)))
+
+
+def test_a_report_that_it_is_done_is_seen_however_much_was_reported_before(
+    state: State, tokens: Tokens
+) -> None:
+    machines.arm(state, MAC, 2, NOW, "operator:me")
+    offer = tokens.offer(MAC, later(1), "192.0.2.7", NAMES)
+    for _ in range(machines.MAX_REPORTS + 5):
+        machines.report(state, MAC, "started", later(2), "192.0.2.7", offer.token.id)
+    machines.report(state, MAC, "installed", later(3), "192.0.2.7", offer.token.id)
+    assert where(state, later(3)).step == s.INSTALLED
 
 
 def test_disarming_is_told_with_who_did_it(state: State, tokens: Tokens) -> None:
