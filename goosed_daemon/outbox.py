@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from goosed_daemon.state.protocol import State, Transaction
+from goosed_daemon.state.sql import marks
 from goosed_daemon.workflow.transition import TIMEOUT, Change
 
 HOLD = timedelta(seconds=30)  # that a publisher has for a batch before others may take it
@@ -78,7 +79,7 @@ def take(state: State, now: datetime, limit: int = 100) -> list[Message]:
         if not ids:
             return []
         rows = transaction.execute(
-            f"update outbox set held_until = ? where id in ({_marks(ids)})"
+            f"update outbox set held_until = ? where id in ({marks(ids)})"
             " returning id, message, mac, event, at, trace, data",
             (now + HOLD, *ids),
         )
@@ -92,7 +93,7 @@ def delivered(state: State, ids: Sequence[int]) -> None:
     """Forgets messages that the service has."""
     if ids:
         with state.write() as transaction:
-            transaction.execute(f"delete from outbox where id in ({_marks(ids)})", ids)
+            transaction.execute(f"delete from outbox where id in ({marks(ids)})", ids)
 
 
 def release(state: State, ids: Sequence[int], now: datetime) -> None:
@@ -100,7 +101,7 @@ def release(state: State, ids: Sequence[int], now: datetime) -> None:
     if ids:
         with state.write() as transaction:
             transaction.execute(
-                f"update outbox set held_until = ? where id in ({_marks(ids)})", (now, *ids)
+                f"update outbox set held_until = ? where id in ({marks(ids)})", (now, *ids)
             )
 
 
@@ -111,7 +112,3 @@ def depth(state: State) -> Depth:
             "select count(*), (select queued_at from outbox order by queued_at limit 1) from outbox"
         )
     return Depth(count, oldest)
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))

@@ -7,7 +7,6 @@ orchestrator takes a turn goes on where the last one stopped.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +15,11 @@ from uuid import UUID, uuid4
 from goosed_daemon import audit, machines
 from goosed_daemon.errors import RolloutOver, RolloutUnknown
 from goosed_daemon.state.protocol import State, Transaction
+from goosed_daemon.state.sql import is_uuid
 from goosed_daemon.workflow import steps
 
 RUNNING, PAUSED = "running", "paused"
 OVER = ("stopped", "aborted", "done")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COLUMNS = (
     "id, selector, profile, at_once, max_failures, tries, state, words, started_at, started_by,"
     " changed_at"
@@ -244,7 +243,7 @@ def _set(
 def _get(transaction: Transaction, rollout_id: str) -> Rollout:
     rows = (
         transaction.execute(f"select {_COLUMNS} from rollouts where id = ?", (rollout_id,))
-        if _UUID.fullmatch(rollout_id)
+        if is_uuid(rollout_id)
         else []
     )
     if not rows:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from goosed_daemon.state.protocol import Row, State, Transaction
+from goosed_daemon.state.sql import marks
 from goosed_daemon.workflow.model import STATES, Fact, Position, Workflow
 from goosed_daemon.workflow.transition import Change, advance
 
@@ -28,7 +29,7 @@ def load(transaction: Transaction, ids: Sequence[str]) -> dict[str, Workflow]:
     """The workflows with these ids, with all their facts."""
     if not ids:
         return {}
-    which = ", ".join("?" * len(ids))
+    which = marks(ids)
     facts: dict[str, list[Fact]] = {}
     for workflow, token, step, at, detail in transaction.execute(
         f"select workflow, token, step, at, detail from facts where workflow in ({which})"
@@ -78,7 +79,7 @@ def take(transaction: Transaction, state: State, limit: int) -> dict[str, list[t
     ]
     found: dict[str, list[tuple[int, Fact]]] = {}
     if ids:
-        which = ", ".join("?" * len(ids))
+        which = marks(ids)
         for number, workflow, token, step, at, detail in transaction.execute(
             f"select id, workflow, token, step, at, detail from observations"
             f" where workflow in ({which}) order by id",
@@ -130,7 +131,7 @@ def medians(state: State, profile: str, steps: Sequence[str], last: int = 200) -
 
 def drop(transaction: Transaction, observations: Sequence[int]) -> None:
     """Forgets observations that were taken up."""
-    which = ", ".join("?" * len(observations))
+    which = marks(observations)
     transaction.execute(f"delete from observations where id in ({which})", observations)
 
 

@@ -6,16 +6,15 @@ when a daemon is killed was not seen, and a workflow passes over it.
 
 from __future__ import annotations
 
-import re
 import threading
 from dataclasses import dataclass
 from datetime import datetime
 
 from goosed_daemon.state.protocol import State
+from goosed_daemon.state.sql import is_uuid
 from goosed_daemon.workflow import steps as s
 
 LIMIT = 10_000  # sightings that wait; more are dropped
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BY_ID = (
     "insert into observations (workflow, token, step, at, detail)"
     " select w.id, cast(t.id as text), ?, ?, '{}' from tokens t join workflows w on w.mac = t.mac"
@@ -54,7 +53,7 @@ class Sightings:
 
     def fetched(self, token: str, at: datetime) -> None:
         """The last file that the script names was sent. `token` comes from outside."""
-        if _UUID.fullmatch(token):
+        if is_uuid(token):
             self._add(Sighting(s.FETCHED, at, token=token))
 
     def disk_booted(self, mac: str, at: datetime) -> None:
