@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from bundles.errors import UsageError
-from bundles.keys import PassphraseNeeded, Signer
+from bundles.signing.keys import PassphraseNeeded, Signer
 
 
 def signer(path: Path) -> Signer:
     """What signs with the key that `path` names (see `keys.load_signer`): its passphrase, a PIN or
     a touch are asked for on the terminal."""
-    from bundles import keys
+    from bundles.signing import keys
 
     return keys.load_signer(path, passphrase_of, sys.stderr.isatty())
 

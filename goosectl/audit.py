@@ -68,7 +68,7 @@ def verify(
 
     Example: goosectl audit verify --anchor /media/safe/audit.anchor
     """
-    from bundles.store.durable import replace_file
+    from bundles.files.durable import replace_file
     from goosed_daemon import audit_chain
     from goosed_daemon.admin import events
     from goosed_daemon.admin.models import Anchor, VerifyOrder

@@ -127,7 +127,7 @@ def _trust(settings: Settings, now: datetime) -> Finding:
 
 
 def _store(settings: Settings, now: datetime) -> Finding:
-    from bundles.catalog import Catalog
+    from bundles.site.catalog import Catalog
     from goosectl import site
 
     store = site.store()
@@ -201,7 +201,7 @@ def _profiles(settings: Settings, now: datetime) -> Finding:
 
 
 def _content(settings: Settings, now: datetime) -> Finding:
-    from bundles.catalog import Catalog
+    from bundles.site.catalog import Catalog
     from goosectl import operator, site
     from goosed_daemon import boot
 

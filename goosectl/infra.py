@@ -189,7 +189,7 @@ def schema(
     """
     import json
 
-    from bundles.document import nearest
+    from bundles.files.document import nearest
     from goosed_daemon.infra import schema as schemas
     from goosed_daemon.infra.models import KINDS
 
@@ -280,7 +280,7 @@ def _folder(folder: Path | None) -> Path:
 
 
 def _machine(infra: Infra, name: str) -> Machine:
-    from bundles.document import nearest
+    from bundles.files.document import nearest
     from goosed_daemon.errors import MachineUnknown
     from goosed_daemon.infra import mac
 
@@ -325,7 +325,7 @@ def _inline(value: Any) -> str:
 
 def _remark_on_content(infra: Infra) -> None:
     """Says which profiles need content that the site does not have yet."""
-    from bundles.catalog import Catalog
+    from bundles.site.catalog import Catalog
     from goosed_daemon import boot
     from goosed_daemon.errors import ArtifactMissing
 

@@ -36,7 +36,7 @@ def new(
 
     Example: goosectl key new release --out keys
     """
-    from bundles import keys
+    from bundles.signing import keys
     from goosectl import ask
 
     _check_name(name)
@@ -55,7 +55,7 @@ def new_recipient(name: Name, out: Folder = Path(".")) -> None:
 
     Example: goosectl key new-recipient site-a --out keys
     """
-    from bundles import agekey
+    from bundles.signing import agekey
 
     _check_name(name)
     secret, public, recipient = agekey.generate(out, name)
@@ -75,7 +75,7 @@ def show(
 
     Example: goosectl key show keys/release.pub
     """
-    from bundles import keys
+    from bundles.signing import keys
 
     shown = keys.describe(file)
     lines = [f"{label:11} {value}" for label, value in shown.items() if value]

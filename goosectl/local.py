@@ -38,7 +38,7 @@ class Local:
 @contextmanager
 def context(*, looks: bool) -> Iterator[Context]:
     """What operations here work on. Who only `looks` makes nothing, not even the state."""
-    from bundles.catalog import Catalog
+    from bundles.site.catalog import Catalog
     from goosed_daemon.admin.operation import Context
     from goosed_daemon.agents import Agents
     from goosed_daemon.settings import Settings

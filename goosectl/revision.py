@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bundles.document import InvalidDocument
 from bundles.errors import UsageError
+from bundles.files.document import InvalidDocument
 
 
 @contextmanager

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from goosed_daemon.home import Home
 
 if TYPE_CHECKING:
-    from bundles.agefile import Unwrapper
-    from bundles.policy import Policy
+    from bundles.sealing.agefile import Unwrapper
+    from bundles.signing.policy import Policy
+    from bundles.signing.trust import TrustRoot
+    from bundles.signing.truststore import TrustStore
     from bundles.sources.url import Downloads
     from bundles.store import Store
-    from bundles.trust import TrustRoot
-    from bundles.truststore import TrustStore
     from goosectl.witness import Witness
     from goosed_daemon.infra.secrets import Secrets
 
@@ -44,7 +44,7 @@ def secrets() -> Secrets:
 
 def trust_store() -> TrustStore:
     """The site's trust roots."""
-    from bundles.truststore import TrustStore
+    from bundles.signing.truststore import TrustStore
 
     return TrustStore(home().trust)
 
@@ -56,7 +56,7 @@ def trust_root() -> TrustRoot:
 
 def witness() -> Witness:
     """Who looks on with the site's trust root, where it has one, and refuses no signer."""
-    from bundles.truststore import NoTrustRoot
+    from bundles.signing.truststore import NoTrustRoot
     from goosectl.witness import Witness
 
     try:
@@ -67,7 +67,7 @@ def witness() -> Witness:
 
 def policy(of: Store, overrides: frozenset[str]) -> Policy:
     """What the site accepts now, less what a person overruled."""
-    from bundles.policy import Policy
+    from bundles.signing.policy import Policy
 
     refs = of.refs()
     held = frozenset(ref.root for ref in refs.bundles)
@@ -76,7 +76,7 @@ def policy(of: Store, overrides: frozenset[str]) -> Policy:
 
 def lenient_policy() -> Policy:
     """Refuses nothing that an import would, but remarks on it."""
-    from bundles.policy import OVERRIDABLE, Policy
+    from bundles.signing.policy import OVERRIDABLE, Policy
 
     return Policy(datetime.now(UTC), site_id, None, frozenset(OVERRIDABLE))
 
@@ -84,7 +84,7 @@ def lenient_policy() -> Policy:
 def identities(paths: Sequence[Path] | None) -> list[Unwrapper]:
     """The identities in files that a person named; a passphrase is asked for on the terminal.
     Raises what `identity.read` raises."""
-    from bundles import identity
+    from bundles.sealing import identity
     from goosectl import ask
 
     return [key for path in paths or () for key in identity.read(path, ask.passphrase_of)]

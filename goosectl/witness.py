@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bundles import sshsig
 from bundles.errors import GooseError
-from bundles.sshkey import UnsupportedKey
-from bundles.trust import TrustedSigner, TrustRoot
+from bundles.signing import sshsig
+from bundles.signing.sshkey import UnsupportedKey
+from bundles.signing.trust import TrustedSigner, TrustRoot
 
 
 class Witness:

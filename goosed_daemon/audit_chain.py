@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bundles import canonical
+from bundles.format import canonical
 from goosed_daemon.errors import DaemonError
 from goosed_daemon.state.protocol import Row, State, Transaction
 

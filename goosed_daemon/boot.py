@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bundles.catalog import Catalog
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
+from bundles.site.catalog import Catalog
 from goosed_daemon.errors import ArtifactMissing, InsecureUrl, MachineUnknown, ProfileInvalid
 from goosed_daemon.infra import Infra
 from goosed_daemon.infra.isolate import Stop

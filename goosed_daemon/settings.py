@@ -81,7 +81,7 @@ class Settings:
         `overrides`, by key, win over both: they are what was typed on the command line.
 
         Raises `BadSetting` and `UnknownSetting`, each naming the variable or the file's line;
-        `UsageError` for an override; `bundles.document` errors for a file that is not YAML.
+        `UsageError` for an override; `bundles.files.document` errors for a file that is not YAML.
         """
         environ = os.environ if environ is None else environ
         home = Home.find(environ)
@@ -229,7 +229,7 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetting(f"{path} cannot be read: {error}") from error
-    from bundles import document
+    from bundles.files import document
 
     keys = [setting.key for setting in TABLE]
     found = {}

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bundles.catalog import Catalog
 from bundles.errors import GooseError
+from bundles.site.catalog import Catalog
 from goosed_daemon import boot
 from goosed_daemon.errors import DaemonError, MachineNotArmed
 from goosed_daemon.infra import Infra, secrets

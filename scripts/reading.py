@@ -19,26 +19,35 @@ BUNDLES = ROOT / "bundles"
 #: Every module of `bundles/`, by subject, each after those that it builds on.
 ORDER: Mapping[str, str] = {
     "1. What decides whether a bundle is believed": """
-        errors digest canonical paths fields sshkey sshsig statement trustform trust policy layout
-        content volume verify head scan""",
+        errors digest format.canonical format.paths format.fields signing.sshkey signing.sshsig
+        format.statement signing.trustform signing.trust signing.policy format.layout
+        format.content format.volume reading.verify reading.head reading.scan""",
     "2. What lies on the media": """
-        volumelist beside media delivery faults tally hashing wholes check
-        transit""",
-    "3. Trust that changes": "keyfile sshprogram keys trustchain truststore rotation cosign",
-    "4. Sealed volumes": "agefile agekey identity buffers unseal seal",
+        reading.volumelist reading.beside reading.media reading.delivery reading.faults
+        reading.tally files.hashing reading.wholes site.check reading.transit""",
+    "3. Trust that changes": """
+        files.keyfile signing.sshprogram signing.keys signing.trustchain signing.truststore
+        signing.rotation making.cosign""",
+    "4. Sealed volumes": """
+        sealing.agefile signing.agekey sealing.identity files.buffers sealing.unseal
+        sealing.seal""",
     "5. The import, and the store in a folder": """
-        progress store store.errors store.protocol store.durable store.refs store.writeout
-        store.local store.local_lock store.local_ingest ingest switch doctree catalog extract view
-        store.reach store.fsck store.gc store.choice store.local_maintenance""",
+        progress store store.errors store.protocol files.durable store.refs files.writeout
+        store.local store.local_lock store.local_ingest site.ingest site.switch reading.doctree
+        site.catalog site.extract site.view store.reach store.fsck store.gc store.choice
+        store.local_maintenance""",
     "6. Deltas, receipts and repairs, as they are read": """
-        base delta patch packs missing unpack chunks receipt receipt_trust repair_request""",
+        reading.base reading.delta reading.patch reading.packs reading.missing site.stored_base
+        reading.unpack format.chunks site.receipt site.receipt_trust format.repair_request""",
     "7. The builder": """
-        yaml_events document wording lock sources.artifact sources sources.files sources.tree
-        sources.url sources.made recipe packages.package packages packages.rpm packages.deb
-        packages.wheel packages.listed packages.order sbom provenance plan gather found pending
-        writer assemble build sheet compare""",
+        files.yaml_events files.document files.wording sources.lock sources.artifact sources
+        sources.files sources.tree sources.url sources.made making.recipe packages.package
+        packages packages.rpm packages.deb packages.wheel packages.listed packages.order
+        making.sbom making.provenance making.plan making.gather making.found files.pending
+        making.writer making.assemble making.build reading.sheet site.compare""",
     "8. The builder of deltas and repairs, and a site's inventory": """
-        inventory volumebase match fill packvolumes deltabuild spool repair repairbuild""",
+        site.inventory making.volumebase making.match making.fill making.packvolumes
+        making.deltabuild making.spool making.repair making.repairbuild""",
     "9. The store in S3": """
         store.s3 store.s3.address store.s3.keys store.s3.errors store.s3.retry store.s3.wire
         store.s3.index store.s3.lease store.s3.present store.s3.stream store.s3.multipart

@@ -7,8 +7,8 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bundles import paths
 from bundles.errors import GooseError, shown
+from bundles.format import paths
 
 
 class SourceFault(GooseError):

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bundles import digest as digests
 from bundles.errors import GooseError
-from bundles.lock import Pin
 from bundles.progress import Progress
 from bundles.sources.artifact import Artifact, SourceFile
+from bundles.sources.lock import Pin
 
 _CHUNK = 1024 * 1024
 _TRIES = 5

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from bundles import digest as digests
 from bundles.errors import GooseError
+from bundles.format.repair_request import RepairRequest, Wanted, wanted
 from bundles.progress import Progress
-from bundles.repair_request import RepairRequest, Wanted, wanted
 from bundles.store.errors import BadRefs, BlobMissing, StoreBusy, StoreError
 from bundles.store.protocol import BundleRef, Leftover, Maintenance, Refs, Store, StoredBlob
 from bundles.store.reach import Reference, reach, refuse

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bundles import digest as digests
-from bundles.store import durable
+from bundles.files import durable
+from bundles.files.writeout import WriteOut
 from bundles.store.errors import translated
 from bundles.store.local_lock import LocalLock
 from bundles.store.protocol import Refs
-from bundles.store.writeout import WriteOut
 
 if TYPE_CHECKING:
     from bundles.store.local import LocalStore

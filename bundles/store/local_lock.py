@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bundles import layout
-from bundles.store import durable, refs
+from bundles.files import durable
+from bundles.format import layout
+from bundles.store import refs
 from bundles.store.errors import StoreBusy, translated
 from bundles.store.protocol import Refs
 

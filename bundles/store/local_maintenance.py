@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from bundles import digest as digests
-from bundles.store import durable
+from bundles.files import durable
 from bundles.store.errors import BadRefs, BlobMissing, StoreError, StoreFull, translated
 from bundles.store.local_lock import PREVIOUS, LocalLock
 from bundles.store.protocol import Leftover, Refs

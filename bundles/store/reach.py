@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bundles import digest as digests
-from bundles import layout
 from bundles.errors import GooseError
-from bundles.layout import Descriptor
+from bundles.format import layout
+from bundles.format.layout import Descriptor
 from bundles.store.errors import StoreError
 from bundles.store.protocol import BundleRef
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bundles import canonical, layout
 from bundles import digest as digests
 from bundles.errors import GooseError
+from bundles.format import canonical, layout
 from bundles.store.errors import BadRefs
 from bundles.store.protocol import BundleRef, Refs
 

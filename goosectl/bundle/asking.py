@@ -12,7 +12,7 @@ from bundles.errors import GooseError
 from goosectl import output, site
 
 if TYPE_CHECKING:
-    from bundles.repair_request import RepairRequest
+    from bundles.format.repair_request import RepairRequest
 
 Request = Annotated[
     Path | None,
@@ -24,7 +24,7 @@ Request = Annotated[
 
 def write(path: Path, request: RepairRequest) -> None:
     """Puts `request`, with the site's id in it, at `path` and says what to do with it."""
-    from bundles.store import durable
+    from bundles.files import durable
 
     durable.replace_file(path, replace(request, site=_site_id()).encode())
     count = len(request.documents) + len(request.layers)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from goosectl import sizes
 
 if TYPE_CHECKING:
-    from bundles.catalog import StoredFile
-    from bundles.compare import FileChange, PackageChange
-    from bundles.statement import Statement
-    from bundles.view import View
+    from bundles.format.statement import Statement
+    from bundles.site.catalog import StoredFile
+    from bundles.site.compare import FileChange, PackageChange
+    from bundles.site.view import View
 
 _SHOWN = 20  # changes of each sort, unless all are asked for
 _WORDS = {"mode": "of another mode", "changed": "changed", "rebuilt": "rebuilt"}
@@ -21,7 +21,7 @@ _WORDS = {"mode": "of another mode", "changed": "changed", "rebuilt": "rebuilt"}
 
 def content(view: View) -> dict[str, StoredFile]:
     """The files that people put in: what a builder adds is new in every version."""
-    from bundles.layout import RESERVED
+    from bundles.format.layout import RESERVED
 
     return {path: file for path, file in view.files.items() if path.split("/")[0] != RESERVED}
 

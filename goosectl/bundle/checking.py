@@ -11,10 +11,10 @@ from goosectl.bundle.options import BasePaths, Identities, Paths, app
 from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
-    from bundles.check import Checked
-    from bundles.delivery import Delivery
-    from bundles.tally import Tally
-    from bundles.transit import Passed
+    from bundles.reading.delivery import Delivery
+    from bundles.reading.tally import Tally
+    from bundles.reading.transit import Passed
+    from bundles.site.check import Checked
 
 
 @app.command()
@@ -34,10 +34,10 @@ def verify(
 
     Example: goosectl bundle verify /media/courier --request repair.json
     """
-    from bundles import delivery as deliveries
-    from bundles import tally, transit
-    from bundles.check import check_volumes
-    from bundles.faults import raise_any
+    from bundles.reading import delivery as deliveries
+    from bundles.reading import tally, transit
+    from bundles.reading.faults import raise_any
+    from bundles.site.check import check_volumes
 
     out = output.get()
     authority, policy = site.trust_root(), site.lenient_policy()

@@ -14,9 +14,9 @@ from goosectl.bundle import since
 from goosectl.bundle.options import BasePaths, Identities, app
 
 if TYPE_CHECKING:
-    from bundles.agefile import Unwrapper
     from bundles.packages.listed import Listed
-    from bundles.view import View
+    from bundles.sealing.agefile import Unwrapper
+    from bundles.site.view import View
 
 _Bundle = "A volume, a folder of volumes, or NAME[@VERSION] of the store."
 
@@ -40,8 +40,8 @@ def diff(
 
     Example: goosectl bundle diff site-base media/site-base-2026.12.1
     """
-    from bundles import compare
     from bundles.errors import GooseError
+    from bundles.site import compare
 
     out = output.get()
     with ExitStack() as stack:
@@ -76,8 +76,8 @@ def _view(
     text: str, stack: ExitStack, identities: list[Unwrapper], base: list[Path] | None
 ) -> View:
     """The bundle that `text` names; a path goes before a name of the store."""
-    from bundles import view
-    from bundles.ingest import open_volumes
+    from bundles.site import view
+    from bundles.site.ingest import open_volumes
     from bundles.store.choice import chosen
 
     if Path(text).exists():
@@ -95,7 +95,7 @@ def _view(
 
 
 def _packages(of: View) -> tuple[Listed, ...]:
-    from bundles.layout import SBOM
+    from bundles.format.layout import SBOM
     from bundles.packages import listed
 
     where = f"{SBOM} of {of.statement.name} {of.statement.version}"

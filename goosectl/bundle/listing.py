@@ -11,18 +11,18 @@ from goosectl import sizes
 from goosectl.bundle import words as told
 
 if TYPE_CHECKING:
-    from bundles.catalog import StoredFile
-    from bundles.ingest import OpenVolume
-    from bundles.provenance import Provenance
+    from bundles.making.provenance import Provenance
+    from bundles.site.catalog import StoredFile
+    from bundles.site.ingest import OpenVolume
 
 
 def provenance(
     volumes: Sequence[OpenVolume],
 ) -> tuple[Provenance | None, GooseError | None]:
     """What the builder wrote down, or why it cannot be read from these volumes."""
-    from bundles import provenance as provenances
-    from bundles import view
-    from bundles.layout import PROVENANCE
+    from bundles.format.layout import PROVENANCE
+    from bundles.making import provenance as provenances
+    from bundles.site import view
 
     try:
         return provenances.read(view.of_volumes(volumes).added(PROVENANCE), PROVENANCE), None

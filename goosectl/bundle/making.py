@@ -44,8 +44,8 @@ def lock(recipe: RecipePath) -> None:
 
     Example: goosectl bundle lock bundle.yaml
     """
-    from bundles import lock as locks
-    from bundles import recipe as recipes
+    from bundles.making import recipe as recipes
+    from bundles.sources import lock as locks
 
     out = output.get()
     loaded = recipes.load(recipe)
@@ -117,11 +117,13 @@ def build(
     Example: goosectl bundle build bundle.yaml --key release --out media --since site-a.json
     --receipt-signer site-a=site-a.pub
     """
-    from bundles import build as builder
-    from bundles import lock as locks
-    from bundles import plan, provenance, sbom, seal, sheet
-    from bundles import recipe as recipes
-    from bundles.sshsig import BUNDLE, signature_length
+    from bundles.making import build as builder
+    from bundles.making import plan, provenance, sbom
+    from bundles.making import recipe as recipes
+    from bundles.reading import sheet
+    from bundles.sealing import seal
+    from bundles.signing.sshsig import BUNDLE, signature_length
+    from bundles.sources import lock as locks
     from goosectl import ask
     from goosectl.bundle import since as bases
 

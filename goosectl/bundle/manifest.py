@@ -17,12 +17,12 @@ from goosectl.bundle.options import Identities, Paths, app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bundles.agefile import Unwrapper
-    from bundles.build import Built
-    from bundles.delivery import Delivery
-    from bundles.sheet import Entry, Sheet
-    from bundles.sshsig import Signer
-    from bundles.statement import Statement
+    from bundles.format.statement import Statement
+    from bundles.making.build import Built
+    from bundles.reading.delivery import Delivery
+    from bundles.reading.sheet import Entry, Sheet
+    from bundles.sealing.agefile import Unwrapper
+    from bundles.signing.sshsig import Signer
 
 
 class NoVolumeList(GooseError):
@@ -51,8 +51,8 @@ def manifest(
 
     Example: goosectl bundle manifest media --html sheet.html
     """
-    from bundles import delivery as deliveries
-    from bundles.store import durable
+    from bundles.files import durable
+    from bundles.reading import delivery as deliveries
 
     out = output.get()
     identities = site.identities(identity)
@@ -92,8 +92,8 @@ def manifest(
 
 def write(built: Built, entries: Sequence[Entry], signers: Sequence[Signer]) -> list[Path]:
     """Writes the sheet beside the volumes that were built and hold `entries`; returns its files."""
-    from bundles import sheet, volumelist
-    from bundles.store import durable
+    from bundles.files import durable
+    from bundles.reading import sheet, volumelist
 
     with _failing(built.volume_list):
         listed = volumelist.read(built.volume_list.read_bytes(), built.volume_list.name)
@@ -119,7 +119,7 @@ def write(built: Built, entries: Sequence[Entry], signers: Sequence[Signer]) -> 
 @contextmanager
 def _failing(path: Path) -> Iterator[None]:
     """Says what a disk that fails only now leaves."""
-    from bundles.build import OutputFailed
+    from bundles.making.build import OutputFailed
 
     try:
         yield
@@ -135,8 +135,8 @@ def _contents(paths: list[Path], identities: list[Unwrapper]) -> tuple[Statement
     """What the heads of the volumes say."""
     from contextlib import ExitStack
 
-    from bundles.ingest import open_volumes
-    from bundles.sheet import Entry
+    from bundles.reading.sheet import Entry
+    from bundles.site.ingest import open_volumes
 
     with ExitStack() as stack:
         volumes = open_volumes(
@@ -149,7 +149,8 @@ def _contents(paths: list[Path], identities: list[Unwrapper]) -> tuple[Statement
 
 def _sheet(delivery: Delivery, said: Statement | None, entries: list[Entry]) -> Sheet:
     """Raises `NoVolumeList`, and what is wrong with the list."""
-    from bundles import beside, sheet, sshsig, tally, volumelist
+    from bundles.reading import beside, sheet, tally, volumelist
+    from bundles.signing import sshsig
 
     listed = tally.take(delivery, site.witness(), site.lenient_policy().now).listed
     if listed is None:

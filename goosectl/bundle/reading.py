@@ -33,8 +33,8 @@ def inspect(
     """
     from contextlib import ExitStack
 
-    from bundles import view
-    from bundles.ingest import open_volumes
+    from bundles.site import view
+    from bundles.site.ingest import open_volumes
     from goosectl.bundle import listing, since
 
     out = output.get()

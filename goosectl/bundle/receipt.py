@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bundles import statement
 from bundles.errors import GooseError, UsageError
+from bundles.format import statement
 
 if TYPE_CHECKING:
-    from bundles.base import Base
-    from bundles.receipt_trust import ReceiptSigner
-    from bundles.statement import Statement
+    from bundles.format.statement import Statement
+    from bundles.reading.base import Base
+    from bundles.site.receipt_trust import ReceiptSigner
 
 ReceiptSigners = Annotated[
     list[str] | None,
@@ -59,9 +59,9 @@ def base(path: Path, signers: list[str] | None, draft: Statement) -> Base:
 
     Raises `UnreadableReceipt`, `BadKey`, what `receipt_trust.believe` raises, or `WrongAudience`.
     """
-    from bundles import receipt_trust
-    from bundles.receipt import MAX_RECEIPT
-    from bundles.sshsig import MAX_SIGNATURE
+    from bundles.signing.sshsig import MAX_SIGNATURE
+    from bundles.site import receipt_trust
+    from bundles.site.receipt import MAX_RECEIPT
 
     pins = [_pin(text) for text in signers or []]
     armored = _read(path.with_name(path.name + ".sig"), MAX_SIGNATURE)
@@ -71,8 +71,8 @@ def base(path: Path, signers: list[str] | None, draft: Statement) -> Base:
 
 
 def _pin(text: str) -> ReceiptSigner:
-    from bundles import keys
-    from bundles.receipt_trust import ReceiptSigner
+    from bundles.signing import keys
+    from bundles.site.receipt_trust import ReceiptSigner
 
     named = _NAMED.fullmatch(text)
     key, _ = keys.load_public(Path(named[2] if named else text))

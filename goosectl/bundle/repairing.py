@@ -17,8 +17,8 @@ from goosectl.bundle.options import Identities, Paths, app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bundles.keys import Signer
-    from bundles.verify import Authority
+    from bundles.reading.verify import Authority
+    from bundles.signing.keys import Signer
 
 
 _SHOWN = 20  # layers that people are told of
@@ -60,9 +60,11 @@ def repair(
 
     Example: goosectl bundle repair repair.json media --key release --out repair
     """
-    from bundles import repair as repairs
-    from bundles import repair_request, repairbuild, seal
-    from bundles.sheet import Entry
+    from bundles.format import repair_request
+    from bundles.making import repair as repairs
+    from bundles.making import repairbuild
+    from bundles.reading.sheet import Entry
+    from bundles.sealing import seal
     from goosectl import ask
 
     report = output.get()
@@ -109,7 +111,7 @@ def repair(
 
 
 def _read(path: Path) -> bytes:
-    from bundles.repair_request import MAX_REQUEST
+    from bundles.format.repair_request import MAX_REQUEST
 
     try:
         with path.open("rb") as file:
@@ -120,8 +122,8 @@ def _read(path: Path) -> bytes:
 
 def _authority(signers: Sequence[Signer]) -> Authority:
     """Whose volumes are taken apart and signed again: nobody else's."""
-    from bundles import trust
-    from bundles.truststore import NoTrustRoot
+    from bundles.signing import trust
+    from bundles.signing.truststore import NoTrustRoot
 
     try:
         return site.trust_root()

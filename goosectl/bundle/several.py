@@ -11,7 +11,7 @@ from goosectl import output
 from goosectl.interruption import Interrupted
 
 if TYPE_CHECKING:
-    from bundles.delivery import Delivery
+    from bundles.reading.delivery import Delivery
 
     Work = Callable[[Delivery], tuple[dict[str, object], str]]
 

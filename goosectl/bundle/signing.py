@@ -15,9 +15,9 @@ from goosectl.interruption import interruptible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bundles.agefile import Unwrapper
-    from bundles.ingest import OpenVolume
-    from bundles.verify import TrustedHead
+    from bundles.reading.verify import TrustedHead
+    from bundles.sealing.agefile import Unwrapper
+    from bundles.site.ingest import OpenVolume
     from goosectl.witness import Witness
 
 
@@ -48,8 +48,8 @@ def sign(
 
     Example: goosectl bundle sign media --key ben
     """
-    from bundles import cosign
-    from bundles.check import check_volumes
+    from bundles.making import cosign
+    from bundles.site.check import check_volumes
     from goosectl import ask
 
     report, witness = output.get(), site.witness()
@@ -91,7 +91,7 @@ def _opened(
 ) -> tuple[TrustedHead, list[OpenVolume]]:
     from contextlib import ExitStack
 
-    from bundles.ingest import open_volumes
+    from bundles.site.ingest import open_volumes
 
     with ExitStack() as stack:
         volumes = open_volumes(paths, witness, site.lenient_policy(), stack, identities)
@@ -99,6 +99,6 @@ def _opened(
 
 
 def _of_statement(path: Path) -> bool:
-    from bundles import beside
+    from bundles.reading import beside
 
     return beside.is_signature(path)

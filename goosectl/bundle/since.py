@@ -11,10 +11,10 @@ from goosectl import site
 from goosectl.bundle import receipt
 
 if TYPE_CHECKING:
-    from bundles.base import Base
-    from bundles.check import Known
-    from bundles.statement import Statement
-    from bundles.volumebase import BaseVolumes
+    from bundles.format.statement import Statement
+    from bundles.making.volumebase import BaseVolumes
+    from bundles.reading.base import Base
+    from bundles.site.check import Known
 
 
 def base(paths: list[Path], signers: list[str] | None, draft: Statement) -> Base:
@@ -27,8 +27,8 @@ def base(paths: list[Path], signers: list[str] | None, draft: Statement) -> Base
 
 def volumes(paths: Sequence[Path]) -> BaseVolumes:
     """The volumes of a base. Whoever signed them: nothing rests on it."""
-    from bundles.policy import OVERRIDABLE, Policy
-    from bundles.volumebase import BaseVolumes
+    from bundles.making.volumebase import BaseVolumes
+    from bundles.signing.policy import OVERRIDABLE, Policy
 
     policy = Policy(datetime.now(UTC), lambda: None, None, frozenset(OVERRIDABLE))
     return BaseVolumes(paths, site.witness(), policy)
@@ -36,6 +36,6 @@ def volumes(paths: Sequence[Path]) -> BaseVolumes:
 
 def known(paths: Sequence[Path] | None) -> Known:
     """What a delta builds on: in the volumes at `paths`, or in the site's store."""
-    from bundles.missing import StoredBase
+    from bundles.site.stored_base import StoredBase
 
     return volumes(paths) if paths else StoredBase(site.store())

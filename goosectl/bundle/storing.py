@@ -14,12 +14,12 @@ from goosectl.bundle.options import Identities, Paths, app
 from goosectl.interruption import interruptible
 
 if TYPE_CHECKING:
-    from bundles.delivery import Delivery
-    from bundles.ingest import Imported
-    from bundles.policy import Policy
-    from bundles.repair_request import RepairRequest
+    from bundles.format.repair_request import RepairRequest
+    from bundles.reading.delivery import Delivery
+    from bundles.reading.tally import Tally
+    from bundles.signing.policy import Policy
+    from bundles.site.ingest import Imported
     from bundles.store.protocol import Refs
-    from bundles.tally import Tally
     from goosed_daemon.state import State
 
 
@@ -43,11 +43,11 @@ def import_(
 
     Example: goosectl bundle import /media/courier
     """
-    from bundles import delivery as deliveries
-    from bundles import tally
-    from bundles.faults import raise_any
-    from bundles.ingest import import_volumes
-    from bundles.policy import RollbackRefused, check_overrides
+    from bundles.reading import delivery as deliveries
+    from bundles.reading import tally
+    from bundles.reading.faults import raise_any
+    from bundles.signing.policy import RollbackRefused, check_overrides
+    from bundles.site.ingest import import_volumes
 
     out = output.get()
     overrides = check_overrides(allow or [])
@@ -112,7 +112,7 @@ def _write_down(done: Imported, policy: Policy, state: State) -> None:
 
 
 def _told(done: Imported, found: Tally, sealed: bool) -> tuple[dict[str, object], str]:
-    from bundles.volumelist import stem, volume_file
+    from bundles.reading.volumelist import stem, volume_file
 
     said = done.statement
     count, named = len(said.volumes), stem(said.name, said.version)

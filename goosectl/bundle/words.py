@@ -10,11 +10,11 @@ from bundles.errors import shown
 from goosectl import sizes
 
 if TYPE_CHECKING:
-    from bundles.base import Base
-    from bundles.build import Built
-    from bundles.provenance import Provenance
-    from bundles.statement import Statement
-    from bundles.verify import TrustedHead
+    from bundles.format.statement import Statement
+    from bundles.making.build import Built
+    from bundles.making.provenance import Provenance
+    from bundles.reading.base import Base
+    from bundles.reading.verify import TrustedHead
 
 TEMPLATE = """\
 apiVersion: goose/v1
@@ -67,7 +67,7 @@ def delta(base: Base, built: Built) -> dict[str, object]:
 
 def savings(base: Base, built: Built) -> list[str]:
     """What people are told of a delta that was built."""
-    from bundles.missing import named
+    from bundles.reading.missing import named
 
     total, saved = built.statement.totals.bytes, built.saved
     changed = saved.changed_bytes if saved else 0

@@ -43,7 +43,8 @@ def fsck(
 
 def _write_requests(checked: Checked, path: Path) -> list[Path]:
     """Writes a request for each version that lacks something, and tells where."""
-    from bundles.store import durable, fsck
+    from bundles.files import durable
+    from bundles.store import fsck
 
     written = []
     wanted = fsck.requests(checked, site.site_id())

@@ -42,8 +42,8 @@ def get(
 
     Example: goosectl store get site-base os/motd --out /tmp/motd
     """
-    from bundles import extract
-    from bundles.catalog import Catalog
+    from bundles.site import extract
+    from bundles.site.catalog import Catalog
     from bundles.store.choice import chosen
 
     out = output.get()
@@ -68,7 +68,7 @@ def get(
 
 
 def _bundles() -> None:
-    from bundles.catalog import Catalog
+    from bundles.site.catalog import Catalog
 
     catalog = Catalog(site.store())
     rows = []
@@ -99,7 +99,7 @@ def _bundles() -> None:
 
 
 def _files(bundle: str) -> None:
-    from bundles.catalog import Catalog
+    from bundles.site.catalog import Catalog
     from bundles.store.choice import chosen
 
     catalog = Catalog(site.store())

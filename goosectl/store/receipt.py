@@ -31,8 +31,9 @@ def receipt(
 
     Example: goosectl store receipt --key site-a --out site-a.receipt.json
     """
-    from bundles import inventory, sshsig
-    from bundles.store import durable
+    from bundles.files import durable
+    from bundles.signing import sshsig
+    from bundles.site import inventory
     from bundles.store.choice import NotImported
     from goosectl import ask
 

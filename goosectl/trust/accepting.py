@@ -14,8 +14,8 @@ from goosectl.trust import options, words
 from goosectl.trust.options import app
 
 if TYPE_CHECKING:
-    from bundles.trust import TrustRoot
-    from bundles.trustchain import Link
+    from bundles.signing.trust import TrustRoot
+    from bundles.signing.trustchain import Link
     from goosed_daemon.state import State
 
 
@@ -36,7 +36,7 @@ def import_(
 
     Example: goosectl trust import /media/courier/root-2.trust
     """
-    from bundles import trustchain
+    from bundles.signing import trustchain
 
     out, now, store = output.get(), operator.now(), site.trust_store()
     root, chain, where = store.root(), options.chain(files), options.named(files)

@@ -12,8 +12,8 @@ import typer
 from bundles.errors import UsageError
 
 if TYPE_CHECKING:
-    from bundles.sshkey import PublicKey
-    from bundles.trustchain import Link
+    from bundles.signing.sshkey import PublicKey
+    from bundles.signing.trustchain import Link
 
 app = typer.Typer(help="Say whose signatures count at this site.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._@:+-]*)=(.+)")
 
 def signer(text: str) -> tuple[PublicKey, str]:
     """The key and the name that ``[NAME=]FILE.pub`` gives; without NAME it is the comment."""
-    from bundles import keys
+    from bundles.signing import keys
 
     named = _NAMED.fullmatch(text)
     key, comment = keys.load_public(Path(named[2] if named else text))
@@ -43,7 +43,7 @@ def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
 
 def namespace(kind: str) -> str:
     """The namespace that ``bundle`` or ``goose-bundle@v1`` names. Raises `UsageError`."""
-    from bundles.sshsig import NAMESPACES
+    from bundles.signing.sshsig import NAMESPACES
     from goosectl.trust.words import short
 
     for name in NAMESPACES:
@@ -58,8 +58,8 @@ def chain(files: Sequence[Path]) -> tuple[Link, ...]:
 
     Raises what `trustchain.read` and `merge` raise, or `BadTrustChain` for no file.
     """
-    from bundles import trustchain
     from bundles.errors import shown
+    from bundles.signing import trustchain
 
     chains = []
     for path in files:

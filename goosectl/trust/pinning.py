@@ -56,8 +56,8 @@ def init(
 
     goosectl trust init --chain root-7.trust --fingerprint SHA256:...
     """
-    from bundles import trust, trustchain
-    from bundles.trustchain import Link
+    from bundles.signing import trust, trustchain
+    from bundles.signing.trustchain import Link
 
     out = output.get()
     if bool(signer) == bool(chain):
@@ -101,7 +101,7 @@ def export(
 
     Example: goosectl trust export --out allowed_signers
     """
-    from bundles import trustchain
+    from bundles.signing import trustchain
 
     report = output.get()
     if chain:

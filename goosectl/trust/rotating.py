@@ -13,7 +13,7 @@ from goosectl.trust import options, signing
 from goosectl.trust.options import app
 
 if TYPE_CHECKING:
-    from bundles.rotation import Changes
+    from bundles.signing.rotation import Changes
 
 _NONE = "none"  # takes a limit away
 
@@ -73,8 +73,8 @@ def rotate(
 
     goosectl trust rotate --threshold 2 --valid-before ben=2027-12-31T23:59:59Z --out next.trust
     """
-    from bundles import rotation, trustchain
-    from bundles.trustchain import Link
+    from bundles.signing import rotation, trustchain
+    from bundles.signing.trustchain import Link
 
     chained = options.chain([chain]) if chain else site.trust_store().chain()
     before = chained[-1].root
@@ -100,7 +100,7 @@ def _changes(
     valid_before: list[str] | None,
     may: list[str] | None,
 ) -> Changes:
-    from bundles.rotation import Changes
+    from bundles.signing.rotation import Changes
 
     def limits(option: str, texts: list[str] | None) -> dict[str, str | None]:
         found = options.pairs(option, texts)

@@ -14,7 +14,7 @@ from goosectl.trust.options import app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bundles.trustchain import Link
+    from bundles.signing.trustchain import Link
 
 
 @app.command()

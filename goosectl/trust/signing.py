@@ -14,8 +14,8 @@ from goosectl.trust import options, words
 from goosectl.trust.options import app
 
 if TYPE_CHECKING:
-    from bundles.trust import TrustRoot
-    from bundles.trustchain import Link
+    from bundles.signing.trust import TrustRoot
+    from bundles.signing.trustchain import Link
 
 
 @app.command()
@@ -36,8 +36,8 @@ def sign(
 
     Example: goosectl trust sign root-2.trust --key ben
     """
-    from bundles import trustchain
-    from bundles.truststore import NoTrustRoot
+    from bundles.signing import trustchain
+    from bundles.signing.truststore import NoTrustRoot
 
     out, chain = output.get(), options.chain([file])
     try:
@@ -65,8 +65,8 @@ def sign(
 
 def write(path: Path, chain: Sequence[Link]) -> None:
     """Puts a chain file in its place, whole or not at all. Raises OSError."""
-    from bundles import trustchain
-    from bundles.store import durable
+    from bundles.files import durable
+    from bundles.signing import trustchain
 
     durable.replace_file(path, trustchain.render(chain))
 

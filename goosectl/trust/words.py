@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bundles.statement import format_time, parse_time
+from bundles.format.statement import format_time, parse_time
 
 if TYPE_CHECKING:
-    from bundles.trust import TrustedSigner, TrustRoot
-    from bundles.trustchain import Link
+    from bundles.signing.trust import TrustedSigner, TrustRoot
+    from bundles.signing.trustchain import Link
 
 SOON = timedelta(days=60)  # enough to gather signatures and to send a courier
 
@@ -51,7 +51,7 @@ def text(root: TrustRoot) -> str:
 
 def changes(before: TrustRoot, after: TrustRoot) -> list[str]:
     """What `after` changes, each in a line."""
-    from bundles.sshsig import NAMESPACES
+    from bundles.signing.sshsig import NAMESPACES
 
     old = {signer.name: signer for signer in before.signers}
     new = {signer.name: signer for signer in after.signers}
@@ -117,7 +117,7 @@ class Standing:
 def standing(before: TrustRoot, link: Link, now: datetime) -> Standing:
     """How far the signing of `link` has come, as a site judges it now. Raises what
     `TrustRoot.tally` raises."""
-    from bundles.sshsig import TRUST
+    from bundles.signing.sshsig import TRUST
 
     def judged(judge: TrustRoot) -> Judged:
         counted, _ = judge.tally(link.root.render(), link.signatures, TRUST, now)
@@ -131,7 +131,7 @@ def standing(before: TrustRoot, link: Link, now: datetime) -> Standing:
 def warnings(root: TrustRoot, now: datetime) -> list[dict[str, str]]:
     """Who no longer counts, does not count yet or soon counts no more; then from when on too few
     are left. Each with a `text` for people."""
-    from bundles.sshsig import NAMESPACES
+    from bundles.signing.sshsig import NAMESPACES
 
     found: list[dict[str, str]] = []
     for signer in root.signers:

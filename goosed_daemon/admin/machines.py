@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bundles.catalog import Catalog
-from bundles.document import InvalidDocument
 from bundles.errors import GooseError
+from bundles.files.document import InvalidDocument
+from bundles.site.catalog import Catalog
 from goosed_daemon import agent_rows, audit, boot, forget, machines, simulate, token_rows
 from goosed_daemon.admin import cursor
 from goosed_daemon.admin.agents import shown as shown_agent

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bundles.document import InvalidDocument
 from bundles.errors import UsageError
+from bundles.files.document import InvalidDocument
 from goosed_daemon.boot import stopped
 from goosed_daemon.errors import MachineUnknown
 from goosed_daemon.infra import Infra, mac

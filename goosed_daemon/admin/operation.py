@@ -9,8 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from bundles.catalog import Catalog
 from bundles.errors import GooseError
+from bundles.site.catalog import Catalog
 from goosed_daemon.admin.naming import Profiles
 from goosed_daemon.admin_tokens import Role
 from goosed_daemon.agents import Agents

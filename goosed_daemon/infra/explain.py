@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bundles.document import Document, dotted
+from bundles.files.document import Document, dotted
 from goosed_daemon.infra.inherit import Merged, Said
 from goosed_daemon.infra.known import Infra
 from goosed_daemon.infra.models import (

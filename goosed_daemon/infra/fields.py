@@ -24,7 +24,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from bundles import paths
+from bundles.format import paths
 from goosed_daemon.infra import mac
 from goosed_daemon.infra.secret_text import SecretText
 

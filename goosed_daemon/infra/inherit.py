@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bundles.document import Document, Problem
-from bundles.yaml_events import Place
+from bundles.files.document import Document, Problem
+from bundles.files.yaml_events import Place
 from goosed_daemon.infra.models import MERGE, OF_PROFILE, Merge
 
 _DISTINCT = frozenset({"sshKeys", "packages"})  # naming one twice means no more than once

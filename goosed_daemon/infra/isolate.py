@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bundles import document
-from bundles.document import Document, InvalidDocument, Problem
+from bundles.files import document
+from bundles.files.document import Document, InvalidDocument, Problem
 from goosed_daemon.infra import mac
 from goosed_daemon.infra.inherit import Merged
 from goosed_daemon.infra.models import Selector

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bundles.document import Document, InvalidDocument
+from bundles.files.document import Document, InvalidDocument
 from goosed_daemon.infra.isolate import Stop
 from goosed_daemon.infra.models import OF_SITE, Group, Machine, OSProfile, Site
 

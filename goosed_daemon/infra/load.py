@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
-from bundles import document
-from bundles.document import Document, InvalidDocument, Problem
+from bundles.files import document
+from bundles.files.document import Document, InvalidDocument, Problem
 from goosed_daemon.infra.inherit import Merged
 from goosed_daemon.infra.isolate import Wrong, salvage, stopped
 from goosed_daemon.infra.known import Infra, Place

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bundles.document import Problem
-from bundles.yaml_events import Place
+from bundles.files.document import Problem
+from bundles.files.yaml_events import Place
 from goosed_daemon.errors import SecretExposed, SecretMissing, SecretUnreadable
 from goosed_daemon.infra.known import Infra
 from goosed_daemon.infra.models import SecretRef

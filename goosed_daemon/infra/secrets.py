@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from bundles import agekey, keyfile
-from bundles.document import dotted
 from bundles.errors import GooseError
+from bundles.files import keyfile
+from bundles.files.document import dotted
+from bundles.signing import agekey
 from goosed_daemon.errors import SecretExposed, SecretMissing, SecretUnreadable
 from goosed_daemon.infra.models import Machine, OSProfile, SecretRef, Site
 from goosed_daemon.infra.secret_text import SecretText
 from goosed_daemon.render.context import BootContext
 
 if TYPE_CHECKING:
-    from bundles.yaml_events import Place
+    from bundles.files.yaml_events import Place
     from goosed_daemon.settings import Settings
 
 MAX_FILE = 64 << 10  # bytes

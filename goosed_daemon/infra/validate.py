@@ -18,8 +18,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bundles.document import InvalidDocument
 from bundles.errors import GooseError
+from bundles.files.document import InvalidDocument
 from goosed_daemon.errors import SecretExposed, SecretMissing, SecretUnreadable
 from goosed_daemon.infra import windows_settings
 from goosed_daemon.infra.known import Infra

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bundles.document import Document, Problem, nearest
+from bundles.files.document import Document, Problem, nearest
 from goosed_daemon.infra.inherit import Merged
 from goosed_daemon.infra.models import Machine, OSProfile, SecretRef
 from goosed_daemon.infra.models.variable import Variable

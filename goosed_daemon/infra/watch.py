@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon.infra.load import Infra, files, load_good
 
 _Stamp = tuple[tuple[str, int, int, int], ...]

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bundles import wording
-from bundles.document import Document, Problem
+from bundles.files import wording
+from bundles.files.document import Document, Problem
 from goosed_daemon.infra import inherit
 from goosed_daemon.infra.inherit import Merged
 from goosed_daemon.infra.models import Group, Machine, OSProfile

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from bundles import keyfile
-from bundles.store.durable import create_files, replace_file
+from bundles.files import keyfile
+from bundles.files.durable import create_files, replace_file
 from goosed_daemon.pki.certificate import Certificate, described
 from goosed_daemon.pki.certificate import load as load_certificate
 from goosed_daemon.pki.errors import AuthorityExists, BadName, NoAuthority, PkiError

@@ -11,7 +11,7 @@ from itertools import islice
 
 from aiohttp import web
 
-from bundles.catalog import Catalog
+from bundles.site.catalog import Catalog
 from bundles.store.errors import BlobMissing
 from goosed_daemon.errors import ArtifactMissing
 from goosed_daemon.web.content import Sender

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from aiohttp import web
 
-from bundles.catalog import Part, StoredFile
 from bundles.errors import GooseError
+from bundles.site.catalog import Part, StoredFile
 from bundles.store.errors import BlobDamaged
 from goosed_daemon.telemetry import STORE_BYTES, STORE_SECONDS
 from goosed_daemon.web import edge, ranges

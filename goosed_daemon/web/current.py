@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon import boot
 from goosed_daemon.errors import ProfileInvalid
 from goosed_daemon.infra import Infra

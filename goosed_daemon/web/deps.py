@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from aiohttp import web
 
-from bundles.catalog import Catalog
+from bundles.site.catalog import Catalog
 from goosed_daemon.agents import Agents
 from goosed_daemon.audit import Strangers
 from goosed_daemon.infra import Profiles

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bundles.catalog import StoredFile
+from bundles.site.catalog import StoredFile
 from goosed_daemon.web.deps import Deps
 
 

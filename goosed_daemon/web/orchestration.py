@@ -7,8 +7,8 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from bundles.document import InvalidDocument
 from bundles.errors import GooseError
+from bundles.files.document import InvalidDocument
 from goosed_daemon import outbox, rollouts
 from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
 from goosed_daemon.web.deps import Deps

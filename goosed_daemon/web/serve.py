@@ -14,10 +14,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bundles.catalog import Catalog
 from bundles.errors import GooseError
+from bundles.files.durable import replace_file
+from bundles.site.catalog import Catalog
 from bundles.store import open_store
-from bundles.store.durable import replace_file
 from goosed_daemon import audit, audit_chain, logs, token_key
 from goosed_daemon.agents import Agents
 from goosed_daemon.errors import BadSetting

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bundles.sshkey import PublicKey, string
+from bundles.signing.sshkey import PublicKey, string
 from tests.parts import TOOLS, part
 
 _PROVIDER = TOOLS / "sk" / "provider.c"

@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from bundles.catalog import Catalog
-from bundles.ingest import Imported, import_volumes
-from bundles.policy import Policy
 from bundles.progress import SILENT
+from bundles.signing.policy import Policy
+from bundles.site.catalog import Catalog
+from bundles.site.ingest import Imported, import_volumes
 from bundles.sources import Artifact, files, tree
 from bundles.store import Store, open_store
 from tests.bundles.making import NOW, Workshop

@@ -9,16 +9,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bundles import build, check, ingest, keys, policy, seal, sshsig, trust
-from bundles.base import Base
-from bundles.keys import FileSigner, Signer
-from bundles.plan import Plan
+from bundles.format.statement import Statement, Totals
+from bundles.making import build
+from bundles.making.plan import Plan
+from bundles.making.volumebase import BaseVolumes
 from bundles.progress import SILENT
+from bundles.reading.base import Base
+from bundles.sealing import seal
+from bundles.signing import keys, policy, sshsig, trust
+from bundles.signing.keys import FileSigner, Signer
+from bundles.site import check, ingest
 from bundles.sources import Artifact, files, tree
-from bundles.statement import Statement, Totals
 from bundles.store import open_store
 from bundles.store.local import LocalStore
-from bundles.volumebase import BaseVolumes
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -124,7 +127,7 @@ def pack(entries: Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
     for info, data in entries:
         block = info.tobuf(tarfile.USTAR_FORMAT)
         if info.isreg() and not info.name.startswith(("/", "..")) and info.mode == 0o644:
-            from bundles.volume import header
+            from bundles.format.volume import header
 
             block = header(info.name, len(data), int(info.mtime))
         parts += [block, data, bytes(-len(data) % 512)]

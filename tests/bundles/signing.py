@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bundles import sshsig
-from bundles.keys import FileSigner
-from bundles.sshkey import PublicKey
+from bundles.signing import sshsig
+from bundles.signing.keys import FileSigner
+from bundles.signing.sshkey import PublicKey
 from tests.parts import part
 
 MESSAGE = b'{"a":"message"}'

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pyrage
 import pytest
 
-from bundles import agefile
-from bundles.agefile import BadAgeFile, NoKeyFits, Stanza
-from bundles.identity import X25519Key
+from bundles.sealing import agefile
+from bundles.sealing.agefile import BadAgeFile, NoKeyFits, Stanza
+from bundles.sealing.identity import X25519Key
 
 SECRET = pyrage.x25519.Identity.generate()
 KEY = X25519Key(str(SECRET))

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bundles import sshsig
 from bundles.errors import GooseError
-from bundles.sshsig import BUNDLE, INSTALL, NAMESPACES, RECEIPT, TRUST, VOLUMES
-from bundles.trust import TrustedSigner, TrustRoot
+from bundles.signing import sshsig
+from bundles.signing.sshsig import BUNDLE, INSTALL, NAMESPACES, RECEIPT, TRUST, VOLUMES
+from bundles.signing.trust import TrustedSigner, TrustRoot
 from tests.bundles.signing import MESSAGE, Token, signer, ssh_verify
 
 FROM, LAST, UNTIL = "2026-11-01T00:00:00Z", "2026-11-30T23:59:58Z", "2026-11-30T23:59:59Z"

@@ -17,19 +17,9 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import keys, paths, plan, policy, sshsig, statement, trust, truststore, verify
-from bundles.build import OutputBusy, OutputExists, OutputFailed
-from bundles.catalog import Catalog
 from bundles.errors import GooseError
-from bundles.ingest import MixedVolumes, import_volumes
-from bundles.media import NoVolumes
-from bundles.progress import SILENT
-from bundles.scan import DamagedBlob
-from bundles.sources import Artifact, SourceFile, tree
-from bundles.store import open_store
-from bundles.store.errors import BadRefs, StoreFull
-from bundles.switch import VersionTaken
-from bundles.volume import (
+from bundles.format import paths, statement
+from bundles.format.volume import (
     BadVolume,
     DeviceEntry,
     DuplicateEntry,
@@ -40,6 +30,19 @@ from bundles.volume import (
     TrailingData,
     TruncatedVolume,
 )
+from bundles.making import plan
+from bundles.making.build import OutputBusy, OutputExists, OutputFailed
+from bundles.progress import SILENT
+from bundles.reading import verify
+from bundles.reading.media import NoVolumes
+from bundles.reading.scan import DamagedBlob
+from bundles.signing import keys, policy, sshsig, trust, truststore
+from bundles.site.catalog import Catalog
+from bundles.site.ingest import MixedVolumes, import_volumes
+from bundles.site.switch import VersionTaken
+from bundles.sources import Artifact, SourceFile, tree
+from bundles.store import open_store
+from bundles.store.errors import BadRefs, StoreFull
 from tests.bundles.making import NOW, Workshop, entry, read_entries
 
 HEAD_ENTRIES = 4  # oci-layout, index.json, statement, one signature

@@ -13,15 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyrage import x25519
 
-from bundles import beside, build, cosign, ingest, media, sshsig, trust, unseal
-from bundles.beside import StraySignature
 from bundles.errors import GooseError
-from bundles.identity import X25519Key
-from bundles.policy import Policy
+from bundles.format.statement import Statement
+from bundles.making import build, cosign
 from bundles.progress import SILENT
-from bundles.rotation import Changes, successor
-from bundles.sshsig import BUNDLE, TRUST, VOLUMES
-from bundles.statement import Statement
+from bundles.reading import beside, media
+from bundles.reading.beside import StraySignature
+from bundles.sealing import unseal
+from bundles.sealing.identity import X25519Key
+from bundles.signing import sshsig, trust
+from bundles.signing.policy import Policy
+from bundles.signing.rotation import Changes, successor
+from bundles.signing.sshsig import BUNDLE, TRUST, VOLUMES
+from bundles.site import ingest
 from tests.bundles.content import listing
 from tests.bundles.making import NOW, Workshop, read_entries
 from tests.bundles.signing import Token, ssh_keygen, ssh_verify

@@ -8,7 +8,7 @@ import io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundles import chunks
+from bundles.format import chunks
 from tests.bundles.content import noise
 
 

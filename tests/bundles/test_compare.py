@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles import compare, digest
-from bundles.catalog import Part, StoredFile
+from bundles import digest
 from bundles.packages.listed import Listed
+from bundles.site import compare
+from bundles.site.catalog import Part, StoredFile
 
 
 def stored(path: str, data: bytes = b"x", mode: int = 0o644) -> StoredFile:

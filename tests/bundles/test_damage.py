@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from bundles import layout, repair_request
-from bundles.check import Checked, check_volumes
-from bundles.content import Content
 from bundles.errors import GooseError
-from bundles.faults import DamagedVolumes
-from bundles.head import read_head
-from bundles.ingest import import_volumes
-from bundles.policy import Policy
+from bundles.format import layout, repair_request
+from bundles.format.content import Content
+from bundles.format.repair_request import RepairRequest
+from bundles.format.volume import BLOCK, BadVolume, Reader, TruncatedVolume
 from bundles.progress import SILENT
-from bundles.repair_request import RepairRequest
-from bundles.scan import DamagedBlob
-from bundles.verify import TrustedHead
-from bundles.volume import BLOCK, BadVolume, Reader, TruncatedVolume
+from bundles.reading.faults import DamagedVolumes
+from bundles.reading.head import read_head
+from bundles.reading.scan import DamagedBlob
+from bundles.reading.verify import TrustedHead
+from bundles.signing.policy import Policy
+from bundles.site.check import Checked, check_volumes
+from bundles.site.ingest import import_volumes
 from tests.bundles.content import artifact, lay_out, noise, served, take
 from tests.bundles.making import NOW, Workshop
 

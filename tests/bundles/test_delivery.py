@@ -12,29 +12,19 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from bundles import (
-    agekey,
-    check,
-    delivery,
-    identity,
-    ingest,
-    policy,
-    seal,
-    sshsig,
-    tally,
-    transit,
-    trust,
-    volumelist,
-)
-from bundles.agefile import Unwrapper
-from bundles.delivery import Delivery
 from bundles.errors import GooseError
-from bundles.media import NoVolumes
 from bundles.progress import SILENT
-from bundles.tally import Tally
-from bundles.transit import Passed
-from bundles.unseal import IdentityNeeded
-from bundles.volumelist import UnsignedVolumeList
+from bundles.reading import delivery, tally, transit, volumelist
+from bundles.reading.delivery import Delivery
+from bundles.reading.media import NoVolumes
+from bundles.reading.tally import Tally
+from bundles.reading.transit import Passed
+from bundles.reading.volumelist import UnsignedVolumeList
+from bundles.sealing import identity, seal
+from bundles.sealing.agefile import Unwrapper
+from bundles.sealing.unseal import IdentityNeeded
+from bundles.signing import agekey, policy, sshsig, trust
+from bundles.site import check, ingest
 from tests.bundles.content import noise
 from tests.bundles.making import NOW, Workshop
 from tests.bundles.signing import signer

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundles import digest as digests
-from bundles import statement
-from bundles.check import check_volumes
-from bundles.missing import MissingBase, StoredBase
-from bundles.policy import Policy
+from bundles.format import statement
 from bundles.progress import SILENT
+from bundles.reading.missing import MissingBase
+from bundles.signing.policy import Policy
+from bundles.site.check import check_volumes
+from bundles.site.stored_base import StoredBase
 from bundles.store import open_store
 from tests.bundles.content import artifact, lay_out, listing, noise, served, take, under
 from tests.bundles.making import NOW, Workshop, read_entries

@@ -10,21 +10,22 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from bundles import delta as deltas
 from bundles import digest as digests
-from bundles import layout, patch, sshsig, statement
-from bundles.canonical import NotCanonical
-from bundles.delta import BadDelta, Copy, Delta, Pack
 from bundles.errors import GooseError
-from bundles.missing import MissingBase
-from bundles.paths import BadLayout
-from bundles.plan import STATEMENT_NAME, signature_name
-from bundles.scan import DamagedBlob
-from bundles.statement import Reference, Statement
-from bundles.unpack import DamagedBase
-from bundles.verify import DamagedDocument
-from bundles.volume import END, BadVolume, TruncatedVolume, blob_name
-from bundles.writer import encode_head
+from bundles.format import layout, statement
+from bundles.format.canonical import NotCanonical
+from bundles.format.paths import BadLayout
+from bundles.format.statement import Reference, Statement
+from bundles.format.volume import END, BadVolume, TruncatedVolume, blob_name
+from bundles.making.writer import encode_head
+from bundles.reading import delta as deltas
+from bundles.reading import patch
+from bundles.reading.delta import BadDelta, Copy, Delta, Pack
+from bundles.reading.missing import MissingBase
+from bundles.reading.scan import DamagedBlob
+from bundles.reading.unpack import DamagedBase
+from bundles.reading.verify import DamagedDocument
+from bundles.signing import sshsig
 from tests.bundles.content import noise, take
 from tests.bundles.making import read_entries
 from tests.bundles.test_delta import Versions, content, edited
@@ -65,7 +66,7 @@ class Forge:
         self.before = content(self.site)
         found = {info.name: data for info, data in read_entries(self.volume)}
         self.index = found["index.json"]
-        said = statement.read(found[STATEMENT_NAME], "it")
+        said = statement.read(found[statement.ENTRY], "it")
         assert said.base
         delta = deltas.read(found[blob_name(said.base.digest)], "it")
         assert delta.documents
@@ -86,8 +87,8 @@ class Forge:
         entries = [
             ("oci-layout", layout.OCI_LAYOUT),
             ("index.json", self.index),
-            (STATEMENT_NAME, message),
-            (signature_name(1), sshsig.sign(message, self.shop.signer, sshsig.BUNDLE)),
+            (statement.ENTRY, message),
+            (statement.signature_entry(1), sshsig.sign(message, self.shop.signer, sshsig.BUNDLE)),
             *((blob_name(digests.of(data)), data) for data in documents),
             *((blob_name(pack.digest), data) for pack, data in packs),
         ]

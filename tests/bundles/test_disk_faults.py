@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bundles.files.writeout import WriteOut
 from bundles.store import local_ingest
 from bundles.store.errors import StoreError
 from bundles.store.local_lock import LocalLock
-from bundles.store.writeout import WriteOut
 from tests.bundles.content import listing
 from tests.bundles.making import Workshop
 from tests.bundles.test_crash import Homes, building, calls_of, check_built, named

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
-from bundles import document, yaml_events
-from bundles.document import InvalidDocument
+from bundles.files import document, yaml_events
+from bundles.files.document import InvalidDocument
 
 
 class Inner(BaseModel):

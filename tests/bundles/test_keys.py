@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bundles import agekey, keyfile, keys, sshsig
 from bundles.errors import GooseError
-from bundles.keyfile import BadKey, KeyExists, KeyExposed, KeyNotWritten
-from bundles.sshkey import PublicKey, UnsupportedKey
+from bundles.files import keyfile
+from bundles.files.keyfile import BadKey, KeyExists, KeyExposed, KeyNotWritten
+from bundles.signing import agekey, keys, sshsig
+from bundles.signing.sshkey import PublicKey, UnsupportedKey
 from tests.bundles.signing import MESSAGE, ssh_keygen
 from tests.parts import part
 

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import layout, sshsig
-from bundles.catalog import Catalog
 from bundles.errors import GooseError
-from bundles.layout import Descriptor, Layer
-from bundles.paths import BadLayout
-from bundles.plan import STATEMENT_NAME, signature_name
-from bundles.statement import Totals
-from bundles.verify import DamagedDocument, InconsistentBundle
-from bundles.volume import END, BadVolume, blob_name, padding
-from bundles.writer import encode_head
+from bundles.format import layout
+from bundles.format.layout import Descriptor, Layer
+from bundles.format.paths import BadLayout
+from bundles.format.statement import Totals
+from bundles.format.volume import END, BadVolume, blob_name, padding
+from bundles.making.writer import encode_head
+from bundles.reading.verify import DamagedDocument, InconsistentBundle
+from bundles.signing import sshsig
+from bundles.site.catalog import Catalog
 from tests.bundles.making import Workshop, read_entries
 from tests.bundles.test_attacks import refused
 
@@ -133,8 +133,8 @@ def forge(shop: Workshop, root: Document) -> Path:
     entries = [
         ("oci-layout", layout.OCI_LAYOUT),
         ("index.json", layout.encode_layout_index(told, statement.version, titles, 1, 1)),
-        (STATEMENT_NAME, message),
-        (signature_name(1), sshsig.sign(message, shop.signer, sshsig.BUNDLE)),
+        (statement.ENTRY, message),
+        (statement.signature_entry(1), sshsig.sign(message, shop.signer, sshsig.BUNDLE)),
         *((blob_name(digest), data) for digest, data in head),
         *((blob_name(digest), data) for digest, data in stored.items()),
     ]

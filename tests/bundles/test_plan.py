@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bundles import layout
-from bundles.plan import Plan
+from bundles.format import layout
+from bundles.making.plan import Plan
 from bundles.sources import Artifact, SourceFile
 from goosectl import sizes
 from tests.bundles.making import Workshop

@@ -13,25 +13,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bundles import (
-    canonical,
-    delta,
-    document,
-    layout,
-    lock,
-    paths,
-    recipe,
-    sshsig,
-    statement,
-    trust,
-    volume,
-)
 from bundles import digest as digests
-from bundles.canonical import NotCanonical
 from bundles.errors import GooseError
-from bundles.paths import BadLayout, PathEscapes
+from bundles.files import document
+from bundles.format import canonical, layout, paths, statement, volume
+from bundles.format.canonical import NotCanonical
+from bundles.format.paths import BadLayout, PathEscapes
+from bundles.format.volume import BadVolume, Reader
+from bundles.making import recipe
+from bundles.reading import delta
+from bundles.signing import sshsig, trust
+from bundles.sources import lock
 from bundles.store import refs
-from bundles.volume import BadVolume, Reader
 from tests.bundles.making import Workshop
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)

@@ -16,15 +16,19 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement as in_toto
 from in_toto_attestation.v1 import statement_pb2
 
-from bundles import agekey, build, canonical, digest, layout, provenance, recipe, seal
-from bundles.catalog import Catalog
-from bundles.document import InvalidDocument
-from bundles.lock import Lock, Pin
-from bundles.plan import Plan, VolumeTooSmall
+from bundles import digest
+from bundles.files.document import InvalidDocument
+from bundles.format import canonical, layout
+from bundles.making import build, provenance, recipe
+from bundles.making.plan import Plan, VolumeTooSmall
 from bundles.progress import SILENT
+from bundles.sealing import seal
+from bundles.signing import agekey
+from bundles.signing.sshsig import BUNDLE, signature_length
+from bundles.site.catalog import Catalog
 from bundles.sources import Artifact, SourceFile
+from bundles.sources.lock import Lock, Pin
 from bundles.sources.url import Downloads
-from bundles.sshsig import BUNDLE, signature_length
 from tests.bundles.making import Workshop, read_entries
 from tests.parts import part
 

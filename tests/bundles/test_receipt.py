@@ -16,15 +16,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bundles import canonical, chunks, inventory, layout, receipt, receipt_trust, sshsig
 from bundles import digest as digests
-from bundles.canonical import NotCanonical
 from bundles.errors import GooseError
-from bundles.inventory import NothingWhole
-from bundles.policy import WrongAudience
+from bundles.format import canonical, chunks, layout
+from bundles.format.canonical import NotCanonical
 from bundles.progress import SILENT
-from bundles.receipt import BadReceipt, Receipt, ReceiptTooLarge
-from bundles.receipt_trust import ReceiptOfAnotherSite, ReceiptSigner, UnknownReceiptSigner
+from bundles.signing import sshsig
+from bundles.signing.policy import WrongAudience
+from bundles.site import inventory, receipt, receipt_trust
+from bundles.site.inventory import NothingWhole
+from bundles.site.receipt import BadReceipt, Receipt, ReceiptTooLarge
+from bundles.site.receipt_trust import ReceiptOfAnotherSite, ReceiptSigner, UnknownReceiptSigner
 from bundles.store.protocol import Store
 from tests.bundles import test_lies as lies
 from tests.bundles.content import artifact, lay_out, noise, take

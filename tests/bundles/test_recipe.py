@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bundles import recipe, statement
-from bundles.document import InvalidDocument
-from bundles.lock import Lock, NotLocked
+from bundles.files.document import InvalidDocument
+from bundles.format import statement
+from bundles.making import recipe
 from bundles.progress import SILENT
 from bundles.sources import SourceFault
+from bundles.sources.lock import Lock, NotLocked
 from bundles.sources.url import Downloads
 
 DOCS = Path(__file__).parents[2] / "docs" / "recipes.md"

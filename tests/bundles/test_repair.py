@@ -16,22 +16,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundles import digest as digests
-from bundles import identity, layout, repair, repair_request, repairbuild, seal, spool, trust
-from bundles.agefile import Unwrapper
-from bundles.agekey import generate
-from bundles.build import Built
 from bundles.errors import GooseError
-from bundles.ingest import Imported, import_volumes
-from bundles.missing import MissingBase
-from bundles.policy import Policy, RollbackRefused
+from bundles.format import layout, repair_request
+from bundles.format.repair_request import RepairRequest, wanted
+from bundles.making import repair, repairbuild, spool
+from bundles.making.build import Built
+from bundles.making.repair import ForeignBlob, NotInVolumes, RequestMismatch
+from bundles.making.spool import SpoolFull
 from bundles.progress import SILENT
-from bundles.repair import ForeignBlob, NotInVolumes, RequestMismatch
-from bundles.repair_request import RepairRequest, wanted
-from bundles.scan import DamagedBlob
-from bundles.spool import SpoolFull
+from bundles.reading.missing import MissingBase
+from bundles.reading.scan import DamagedBlob
+from bundles.sealing import identity, seal
+from bundles.sealing.agefile import Unwrapper
+from bundles.sealing.unseal import IdentityNeeded
+from bundles.signing import trust
+from bundles.signing.agekey import generate
+from bundles.signing.policy import Policy, RollbackRefused
+from bundles.site.ingest import Imported, import_volumes
 from bundles.store import fsck
 from bundles.store.protocol import Store
-from bundles.unseal import IdentityNeeded
 from tests.bundles.content import artifact, lay_out, noise, served
 from tests.bundles.making import NOW, Workshop
 from tests.bundles.signing import signer

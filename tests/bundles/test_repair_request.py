@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles import canonical, repair_request
 from bundles import digest as digests
-from bundles.canonical import NotCanonical
 from bundles.errors import GooseError
-from bundles.repair_request import BadRepairRequest, RepairRequest, wanted
+from bundles.format import canonical, repair_request
+from bundles.format.canonical import NotCanonical
+from bundles.format.repair_request import BadRepairRequest, RepairRequest, wanted
 from tests.parts import part
 
 BLOBS = st.lists(

@@ -16,17 +16,17 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bundles import digest as digests
-from bundles import layout
-from bundles.catalog import Catalog
-from bundles.ingest import import_volumes
-from bundles.plan import VolumeTooSmall
-from bundles.policy import Policy
+from bundles.format import layout
+from bundles.making.plan import VolumeTooSmall
 from bundles.progress import SILENT
+from bundles.signing.policy import Policy
+from bundles.site.catalog import Catalog
+from bundles.site.ingest import import_volumes
+from bundles.site.switch import VersionTaken
 from bundles.sources import SourceFault, files, tree
 from bundles.store import open_store
 from bundles.store.local import LocalStore
 from bundles.store.local_ingest import LocalIngest
-from bundles.switch import VersionTaken
 from tests.bundles.content import Tree, artifact, lay_out, listing, noise, served, take, under
 from tests.bundles.making import NOW, Workshop
 

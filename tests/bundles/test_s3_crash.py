@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles.catalog import Catalog
 from bundles.progress import SILENT
+from bundles.site.catalog import Catalog
 from bundles.store import S3Address, Store, fsck, open_store
 from tests.bundles.content import Tree, artifact, lay_out, noise, served, under
 from tests.disk.lives import End, Lane, Life

@@ -15,9 +15,11 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 import bundles
-from bundles import layout, packages, sbom
-from bundles.catalog import Catalog
+from bundles import packages
+from bundles.format import layout
+from bundles.making import sbom
 from bundles.progress import SILENT
+from bundles.site.catalog import Catalog
 from bundles.sources import Artifact, SourceFault, SourceFile, files, tree
 from bundles.sources.artifact import Known
 from tests.bundles import packaging

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bundles import agefile, agekey, check, gather, ingest, policy, seal, unseal
-from bundles import identity as keys
-from bundles.catalog import Catalog
 from bundles.errors import GooseError
-from bundles.keyfile import BadKey
-from bundles.keys import PassphraseNeeded, WrongPassphrase
+from bundles.files.keyfile import BadKey
+from bundles.making import gather
 from bundles.progress import SILENT
-from bundles.unseal import DamagedSeal, IdentityNeeded, WrongIdentity
+from bundles.sealing import agefile, seal, unseal
+from bundles.sealing import identity as keys
+from bundles.sealing.unseal import DamagedSeal, IdentityNeeded, WrongIdentity
+from bundles.signing import agekey, policy
+from bundles.signing.keys import PassphraseNeeded, WrongPassphrase
+from bundles.site import check, ingest
+from bundles.site.catalog import Catalog
 from tests.bundles.making import NOW, Workshop
 from tests.parts import part
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bundles import keys, sshsig
 from bundles.errors import GooseError
-from bundles.keyfile import KeyExposed
-from bundles.keys import FileSigner
-from bundles.sshkey import UnsupportedKey
-from bundles.sshprogram import ProgramSigner, SigningFailed
-from bundles.sshsig import BUNDLE, NAMESPACES, VOLUMES
-from bundles.trust import TrustedSigner, TrustRoot
+from bundles.files.keyfile import KeyExposed
+from bundles.signing import keys, sshsig
+from bundles.signing.keys import FileSigner
+from bundles.signing.sshkey import UnsupportedKey
+from bundles.signing.sshprogram import ProgramSigner, SigningFailed
+from bundles.signing.sshsig import BUNDLE, NAMESPACES, VOLUMES
+from bundles.signing.trust import TrustedSigner, TrustRoot
 from tests.bundles.agent import add, ssh_agent, token, token_file
 from tests.bundles.making import Workshop
 from tests.bundles.signing import MESSAGE, Token, ssh_keygen, ssh_verify

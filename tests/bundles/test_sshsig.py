@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles import keys, sshsig
-from bundles.sshkey import PublicKey, UnsupportedKey, string
-from bundles.sshsig import BUNDLE, NAMESPACES, VOLUMES, SignatureInvalid, SignatureMalformed
+from bundles.signing import keys, sshsig
+from bundles.signing.sshkey import PublicKey, UnsupportedKey, string
+from bundles.signing.sshsig import BUNDLE, NAMESPACES, VOLUMES, SignatureInvalid, SignatureMalformed
 from tests.bundles.signing import MESSAGE, Token, signer, ssh_keygen, ssh_verify
 
 ARMORED = sshsig.sign(MESSAGE, signer(1), BUNDLE)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bundles import digest as digests
-from bundles import layout, statement
-from bundles.sshsig import BUNDLE, VOLUMES
+from bundles.format import layout, statement
+from bundles.signing.sshsig import BUNDLE, VOLUMES
 from tests.bundles.content import Tree, artifact, lay_out, noise, take
 from tests.bundles.making import Workshop
 from tests.parts import part

@@ -423,7 +423,7 @@ _DYING = """
 import os, signal, sys, time
 from pathlib import Path
 from bundles import keys, policy, trust
-from bundles.ingest import import_volumes
+from bundles.site.ingest import import_volumes
 from bundles.progress import SILENT
 from bundles.store import open_store
 from goosed_daemon.settings import Settings

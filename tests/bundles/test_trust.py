@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles import canonical, keys, sshsig, trust
 from bundles.errors import GooseError
-from bundles.sshkey import PublicKey
-from bundles.sshsig import BUNDLE, NAMESPACES, RECEIPT, TRUST, VOLUMES
-from bundles.trust import TrustedSigner, TrustRoot
-from bundles.trustform import BadTrustRoot
+from bundles.format import canonical
+from bundles.signing import keys, sshsig, trust
+from bundles.signing.sshkey import PublicKey
+from bundles.signing.sshsig import BUNDLE, NAMESPACES, RECEIPT, TRUST, VOLUMES
+from bundles.signing.trust import TrustedSigner, TrustRoot
+from bundles.signing.trustform import BadTrustRoot
 from tests.bundles.signing import MESSAGE, Token, signer, ssh_keygen, ssh_verify
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

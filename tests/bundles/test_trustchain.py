@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles import sshsig, trust, trustchain
 from bundles.errors import GooseError, UsageError
-from bundles.rotation import Changes, successor
-from bundles.sshsig import BUNDLE, NAMESPACES, RECEIPT, TRUST, VOLUMES
-from bundles.trust import TrustedSigner, TrustRoot
-from bundles.trustchain import Link
-from bundles.trustform import BadTrustRoot
+from bundles.signing import sshsig, trust, trustchain
+from bundles.signing.rotation import Changes, successor
+from bundles.signing.sshsig import BUNDLE, NAMESPACES, RECEIPT, TRUST, VOLUMES
+from bundles.signing.trust import TrustedSigner, TrustRoot
+from bundles.signing.trustchain import Link
+from bundles.signing.trustform import BadTrustRoot
 from tests.bundles.signing import MESSAGE, signer
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

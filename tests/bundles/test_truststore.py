@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from bundles import canonical, rotation, trust, trustchain
-from bundles.trust import TrustRoot
-from bundles.trustchain import Link
-from bundles.trustform import BadTrustRoot
-from bundles.truststore import (
+from bundles.format import canonical
+from bundles.signing import rotation, trust, trustchain
+from bundles.signing.trust import TrustRoot
+from bundles.signing.trustchain import Link
+from bundles.signing.trustform import BadTrustRoot
+from bundles.signing.truststore import (
     NoTrustRoot,
     TrustRootExists,
     TrustStore,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import extract
-from bundles.catalog import Catalog
 from bundles.progress import SILENT
+from bundles.site import extract
+from bundles.site.catalog import Catalog
 from bundles.store import Store, choice, fsck, gc, open_store
 from bundles.store.errors import BlobMissing, StoreBusy
 from bundles.store.fsck import Checked

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles import lock, recipe
+from bundles.making import recipe
 from bundles.progress import SILENT
+from bundles.sources import lock
 from bundles.sources.url import DownloadFailed, Downloads, InputChanged
 from bundles.store import open_store
 from tests.bundles.content import noise, served, take

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from bundles import digest as digests
-from bundles import keys, recipe, trust
-from bundles.check import check_volumes
 from bundles.errors import GooseError
-from bundles.ingest import import_volumes
-from bundles.policy import Policy
+from bundles.making import recipe
 from bundles.progress import SILENT
+from bundles.signing import keys, trust
+from bundles.signing.policy import Policy
+from bundles.signing.trust import TrustRoot
+from bundles.site.check import check_volumes
+from bundles.site.ingest import import_volumes
 from bundles.store import open_store
-from bundles.trust import TrustRoot
 from tests.bundles.content import served
 from tests.bundles.vectors import FOLDER, NOW, VECTORS, Vector
 from tests.parts import part

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from bundles import agekey, layout, sbom, seal, view
-from bundles import identity as keys
-from bundles.ingest import open_volumes
+from bundles.format import layout
+from bundles.making import sbom
 from bundles.packages.listed import BadBill, read
-from bundles.policy import Policy
 from bundles.progress import SILENT
-from bundles.scan import DamagedBlob
+from bundles.reading.scan import DamagedBlob
+from bundles.sealing import identity as keys
+from bundles.sealing import seal
+from bundles.signing import agekey
+from bundles.signing.policy import Policy
+from bundles.site import view
+from bundles.site.ingest import open_volumes
+from bundles.site.view import NotAtHand, View
 from bundles.sources import Artifact, SourceFile
 from bundles.sources.artifact import Known
-from bundles.view import NotAtHand, View
 from tests.bundles import packaging
 from tests.bundles.making import NOW, Workshop
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from bundles import canonical, sshsig, trust, volumelist
-from bundles.canonical import NotCanonical
 from bundles.errors import GooseError
-from bundles.volumelist import BadVolumeList, ListedVolume, UnsignedVolumeList, VolumeList
+from bundles.format import canonical
+from bundles.format.canonical import NotCanonical
+from bundles.reading import volumelist
+from bundles.reading.volumelist import BadVolumeList, ListedVolume, UnsignedVolumeList, VolumeList
+from bundles.signing import sshsig, trust
 from tests.bundles.making import NOW
 from tests.bundles.signing import signer
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bundles import keys, trust
-from bundles.check import check_volumes
 from bundles.errors import GooseError
-from bundles.policy import Policy
 from bundles.progress import SILENT
+from bundles.signing import keys, trust
+from bundles.signing.policy import Policy
+from bundles.site.check import check_volumes
 from tests.bundles.content import artifact, lay_out, noise
 from tests.bundles.making import Workshop
 from tests.bundles.vectors import NOW as VECTOR_NOW

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bundles import digest as digests
-from bundles.pending import PendingFile
+from bundles.files.pending import PendingFile
+from bundles.files.writeout import WriteOut
 from bundles.store.errors import StoreError
 from bundles.store.local import LocalStore
-from bundles.store.writeout import WriteOut
 
 DATA = bytes(1000)
 
@@ -74,7 +74,7 @@ def failing_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise OSError(5, "Input/output error")
 
-    for module in ("bundles.pending", "bundles.store.local_ingest"):
+    for module in ("bundles.files.pending", "bundles.store.local_ingest"):
         monkeypatch.setattr(f"{module}.WriteOut", lambda _: WriteOut(fail, every=len(DATA)))
 
 

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bundles import keys
-from bundles.check import check_volumes
-from bundles.identity import X25519Key
-from bundles.ingest import import_volumes
-from bundles.policy import Policy
 from bundles.progress import SILENT
+from bundles.sealing.identity import X25519Key
+from bundles.signing import keys
+from bundles.signing.policy import Policy
+from bundles.signing.trust import TrustedSigner, TrustRoot
+from bundles.site.check import check_volumes
+from bundles.site.ingest import import_volumes
 from bundles.store.local import LocalStore
-from bundles.trust import TrustedSigner, TrustRoot
 from tests.vectors.forge import Key
 
 FOLDER = Path(__file__).parents[1] / "vectors"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bundles import keys
+from bundles.signing import keys
 from goosectl.main import main
 from tests.bundles.agent import add, ssh_agent
 from tests.bundles.signing import ssh_keygen

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from bundles import build, seal
-from bundles.agekey import generate
-from bundles.plan import Plan
+from bundles.making import build
+from bundles.making.plan import Plan
 from bundles.progress import Preflight
-from bundles.sshsig import BUNDLE, signature_length
+from bundles.sealing import seal
+from bundles.signing.agekey import generate
+from bundles.signing.sshsig import BUNDLE, signature_length
 from tests.bundles.making import Workshop
 
 # Sends itself a signal when a file whose name holds a word is opened for writing.

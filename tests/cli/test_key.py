@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bundles import keys
-from bundles.sshsig import VOLUMES
+from bundles.signing import keys
+from bundles.signing.sshsig import VOLUMES
 from goosectl.main import main
 from tests.bundles.signing import ssh_keygen, ssh_verify
 from tests.cli.terminal import converse

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bundles import sheet, statement
-from bundles.sheet import Entry, Sheet, Signed
+from bundles.format import statement
+from bundles.reading import sheet
+from bundles.reading.sheet import Entry, Sheet, Signed
 from goosectl.main import main
 from tests.bundles.test_volumelist import DIGEST, LIST
 from tests.cli.test_bundle import Person, person

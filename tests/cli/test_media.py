@@ -156,7 +156,7 @@ def test_a_list_that_is_not_there_is_a_remark(person: Person) -> None:
 
 @pytest.mark.parametrize("verb", ["import", "verify"])
 def test_a_list_by_a_stranger_stops_it(person: Person, verb: str) -> None:
-    from bundles import sshsig
+    from bundles.signing import sshsig
     from tests.bundles.signing import signer
 
     build(person, "1.0.0")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundles import receipt
+from bundles.site import receipt
 from tests.cli.test_bundle import Person, person
 
 __all__ = ["person"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bundles import keys, sshsig
+from bundles.signing import keys, sshsig
 from tests.cli.test_bundle import Person, person
 
 __all__ = ["person"]

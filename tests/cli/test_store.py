@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bundles import digest, repair_request
-from bundles.catalog import Catalog
+from bundles import digest
+from bundles.format import repair_request
+from bundles.site.catalog import Catalog
 from bundles.store.local import LocalStore
 from goosectl.main import main
 from goosed_daemon import audit

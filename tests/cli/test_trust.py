@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bundles import keys, sshsig
-from bundles.sshsig import BUNDLE, VOLUMES
+from bundles.signing import keys, sshsig
+from bundles.signing.sshsig import BUNDLE, VOLUMES
 from goosectl.main import main
 from tests.bundles.signing import MESSAGE, ssh_verify
 from tests.cli.terminal import converse

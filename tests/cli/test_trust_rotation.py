@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bundles import keys
-from bundles.sshsig import TRUST
-from bundles.statement import parse_time
-from bundles.trust import TrustedSigner, TrustRoot
+from bundles.format.statement import parse_time
+from bundles.signing import keys
+from bundles.signing.sshsig import TRUST
+from bundles.signing.trust import TrustedSigner, TrustRoot
 from goosectl.main import main
 from goosectl.trust import words
 from goosed_daemon.home import Home

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bundles import digest, layout
+from bundles import digest
+from bundles.format import layout
 from bundles.store import BundleRef, S3Address, Store, open_store
 from bundles.store.refs import with_bundle
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon import infra
 from goosed_daemon.infra import Infra
 from goosed_daemon.infra.models import MERGE, Group, Inherited, Machine, Requirement, Site

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon import infra
 from tests.daemon.infra_site import HASH, MACHINE_YAML, PROFILE_YAML, SITE_YAML
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from bundles import document
+from bundles.files import document
 from goosed_daemon.infra import schema
 from goosed_daemon.infra.models import KINDS
 from tests.daemon.infra_site import HASH, KEY

@@ -11,7 +11,7 @@ import pyrage
 import pytest
 from pydantic import ValidationError
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon import infra
 from goosed_daemon.errors import DaemonError, SecretExposed, SecretMissing, SecretUnreadable
 from goosed_daemon.infra import secrets, validate

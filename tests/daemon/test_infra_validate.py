@@ -117,7 +117,7 @@ def test_every_example_is_valid_for_its_release() -> None:
 
 
 def test_the_examples_use_what_the_example_bundles_hold() -> None:
-    from bundles import recipe
+    from bundles.making import recipe
 
     titles = {
         (loaded.name, entry.title)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon import infra
 from goosed_daemon.infra.models import Variable
 from goosed_daemon.render import kickstart

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundles.document import InvalidDocument
+from bundles.files.document import InvalidDocument
 from goosed_daemon.infra import Profiles
 from tests.daemon.infra_site import MACHINE_YAML, PROFILE_YAML, SITE_YAML
 

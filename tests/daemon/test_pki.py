@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bundles.keyfile import KeyExists, KeyExposed
+from bundles.files.keyfile import KeyExists, KeyExposed
 from goosed_daemon import pki
 from tests.parts import part
 

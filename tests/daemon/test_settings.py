@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundles.document import InvalidDocument
 from bundles.errors import UsageError
+from bundles.files.document import InvalidDocument
 from bundles.store import S3Address
 from goosed_daemon import duration
 from goosed_daemon.errors import BadSetting, UnknownSetting

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bundles.store.durable import replace_file
+from bundles.files.durable import replace_file
 from goosed_daemon import pki
 from goosed_daemon.errors import TlsUnusable
 from goosed_daemon.tls import ServerTls

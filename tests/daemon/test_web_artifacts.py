@@ -333,7 +333,7 @@ async def test_bytes_are_counted_by_where_they_came_from(lab: Lab) -> None:
 
 
 def test_spans_are_cut_along_the_parts() -> None:
-    from bundles.catalog import Part, StoredFile
+    from bundles.site.catalog import Part, StoredFile
 
     a, b, c = Part("a", 10), Part("b", 10), Part("c", 5)
     file = StoredFile("f", 25, 0o644, "w", (a, b, c))

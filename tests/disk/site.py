@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundles import digest as digests
-from bundles.catalog import Catalog
 from bundles.progress import SILENT
+from bundles.site.catalog import Catalog
 from bundles.store import Refs, fsck, open_store
 from bundles.store.local import LocalStore
 from tests.bundles.content import Tree, artifact, lay_out, noise, served, under

@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundles import digest as digests
-from bundles import doctree, keys, layout, receipt, rotation, trust, trustchain, volumelist
-from bundles.chunks import Chunk
-from bundles.layout import Descriptor, Layer
-from bundles.sshkey import PublicKey
-from bundles.sshsig import TRUST
-from bundles.trust import TrustRoot
-from bundles.trustchain import Link
-from bundles.volumelist import ListedVolume, VolumeList
+from bundles.format import layout
+from bundles.format.chunks import Chunk
+from bundles.format.layout import Descriptor, Layer
+from bundles.reading import doctree, volumelist
+from bundles.reading.volumelist import ListedVolume, VolumeList
+from bundles.signing import keys, rotation, trust, trustchain
+from bundles.signing.sshkey import PublicKey
+from bundles.signing.sshsig import TRUST
+from bundles.signing.trust import TrustRoot
+from bundles.signing.trustchain import Link
+from bundles.site import receipt
 from tests.fuzz.__main__ import CORPUS
 from tests.vectors.forge import Key
 

@@ -15,34 +15,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from bundles import (
-    canonical,
-    delta,
-    identity,
-    keys,
-    layout,
-    lock,
-    receipt,
-    recipe,
-    repair_request,
-    sshsig,
-    statement,
-    trust,
-    trustchain,
-    volumelist,
-)
 from bundles import digest as digests
 from bundles.errors import GooseError
-from bundles.head import read_head, shares
-from bundles.policy import Policy
+from bundles.format import canonical, layout, repair_request, statement
+from bundles.format.volume import Reader
+from bundles.making import recipe
 from bundles.progress import SILENT
-from bundles.receipt_trust import base_from_receipt
-from bundles.sshsig import Signature
-from bundles.trust import TrustedSigner, TrustRoot
-from bundles.unpack import VolumeContent
-from bundles.unseal import OpenedVolume
-from bundles.verify import TrustedHead
-from bundles.volume import Reader
+from bundles.reading import delta, volumelist
+from bundles.reading.head import read_head, shares
+from bundles.reading.unpack import VolumeContent
+from bundles.reading.verify import TrustedHead
+from bundles.sealing import identity
+from bundles.sealing.unseal import OpenedVolume
+from bundles.signing import keys, sshsig, trust, trustchain
+from bundles.signing.policy import Policy
+from bundles.signing.sshsig import Signature
+from bundles.signing.trust import TrustedSigner, TrustRoot
+from bundles.site import receipt
+from bundles.site.receipt_trust import base_from_receipt
+from bundles.sources import lock
 from tests.vectors.forge import Key
 from tests.vectors.forge import canonical as forged
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from bundles import layout
+from bundles.format import layout
 from bundles.store import refs
 from bundles.store.errors import BadRefs, StoreBusy, StoreError, StoreFull
 from bundles.store.protocol import Refs

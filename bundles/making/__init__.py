@@ -1,0 +1,1 @@
+"""From a recipe to signed media: builds, deltas, repairs."""

@@ -1,0 +1,1 @@
+"""Volumes that only their recipients can read: the age format."""

@@ -1,0 +1,1 @@
+"""Who may say so: keys, SSH signatures, the trust root and its versions."""

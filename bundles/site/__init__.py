@@ -1,0 +1,1 @@
+"""What a site does with verified content: imports, receipts, looking into bundles."""
