@@ -7,6 +7,7 @@ threat model; scripts/gendocs.py writes it.
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import re
 from collections import Counter
@@ -63,6 +64,9 @@ site that takes no deltas and no sealed volumes needs sections 1, 2, 3 and 5 to 
 and 8 run at the builder, whose work the others check.
 
 Each line is the beginning of the module's own docstring. Sizes are lines with comments and blanks.
+
+The folders stand on one another in this order, the first on nothing: `lint-imports` fails on an
+import that goes the other way.
 """
 
 _CHECKS = """\
@@ -84,7 +88,9 @@ _RANGE = re.compile(r"\b(L|RC|T|R|)(\d+)(?: to (?:L|RC|T|R|)(\d+))?\b")
 
 def reference() -> str:
     """The page."""
-    text = ["# Reading `bundles/`\n", _GENERATED, _INTRODUCTION]
+    text = ["# Reading `bundles/`\n", _GENERATED, _INTRODUCTION, "| room | what |", "|---|---|"]
+    text += [f"| `{room.name}/` | {_purpose(room / '__init__.py')} |" for room in rooms()]
+    text.append("")
     for title, names in ORDER.items():
         paths = [path_of(name) for name in names.split()]
         size = sum(len(path.read_text().splitlines()) for path in paths)
@@ -107,6 +113,14 @@ def reference() -> str:
 
 
 _GENERATED = "<!-- Made by `make generated` from the code; do not edit. -->\n"
+
+
+def rooms() -> list[Path]:
+    """The folders of `bundles/`, each after those that it builds on: setup.cfg has the contract."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    layers = config["importlinter:contract:rooms"]["layers"].replace("|", "\n").split()
+    return [BUNDLES / name.removeprefix("bundles.") for name in reversed(layers)]
 
 
 def path_of(name: str) -> Path:

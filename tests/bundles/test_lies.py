@@ -14,7 +14,7 @@ import pytest
 
 from bundles import digest as digests
 from bundles.errors import GooseError
-from bundles.format import layout
+from bundles.format import layout, statement
 from bundles.format.layout import Descriptor, Layer
 from bundles.format.paths import BadLayout
 from bundles.format.statement import Totals
@@ -114,7 +114,7 @@ def forge(shop: Workshop, root: Document) -> Path:
         *((d.descriptor.digest, d.data) for d in documents),
         (layout.EMPTY_DIGEST, layout.EMPTY),
     ]
-    statement = shop.draft(
+    said = shop.draft(
         root=root.descriptor.digest,
         root_size=len(root.data),
         totals=Totals(
@@ -127,12 +127,12 @@ def forge(shop: Workshop, root: Document) -> Path:
         ),
         volumes=(len(blobs),),
     )
-    message = statement.encode()
+    message = said.encode()
     told = replace(root.descriptor, artifact_type=layout.BUNDLE_TYPE)
     titles = [child.descriptor for child in root.children]
     entries = [
         ("oci-layout", layout.OCI_LAYOUT),
-        ("index.json", layout.encode_layout_index(told, statement.version, titles, 1, 1)),
+        ("index.json", layout.encode_layout_index(told, said.version, titles, 1, 1)),
         (statement.ENTRY, message),
         (statement.signature_entry(1), sshsig.sign(message, shop.signer, sshsig.BUNDLE)),
         *((blob_name(digest), data) for digest, data in head),

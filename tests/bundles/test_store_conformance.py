@@ -422,7 +422,7 @@ def test_an_import_round_trip(workshop: Workshop, media: list[Path], store: Stor
 _DYING = """
 import os, signal, sys, time
 from pathlib import Path
-from bundles import keys, policy, trust
+from bundles.signing import keys, policy, trust
 from bundles.site.ingest import import_volumes
 from bundles.progress import SILENT
 from bundles.store import open_store
