@@ -21,6 +21,10 @@ def serve(
         str | None,
         typer.Option(metavar="HOST:PORT|none", help="Where firmware boots from, in plain HTTP."),
     ] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE,...", help="Which parts to be: bootd, api, orchestrator."),
+    ] = None,
     lab: Annotated[
         bool, typer.Option("--lab", help="Everything over plain HTTP: for a lab alone.")
     ] = False,
@@ -41,7 +45,12 @@ def serve(
     from goosed_daemon.web.listeners import Urls
     from goosed_daemon.web.serve import run
 
-    given = {"listen": listen, "boot_listen": boot_listen, "lab": "true" if lab else None}
+    given = {
+        "listen": listen,
+        "boot_listen": boot_listen,
+        "roles": roles,
+        "lab": "true" if lab else None,
+    }
     overrides = {key: text for key, text in given.items() if text is not None}
     out = output.get()
 

@@ -95,11 +95,13 @@ def context(
     *,
     boot_url: str | None = None,
     ca: str | None = None,
+    api_url: str | None = None,
 ) -> BootContext:
     """What the renderers take, for one machine, with the bundle that is current now. `callback` is
     the secret with which the install reports its progress, `agent` is for the agent of the
     installed system, `asked` the MAC of the card that boots, `boot_url` the boot listener's where
-    that is another, `ca` the authorities (PEM) that the installer is to trust.
+    that is another, `ca` the authorities (PEM) that the installer is to trust, `api_url` where it
+    reports, if that is not at `base_url`.
 
     Raises `ArtifactMissing`.
     """
@@ -117,7 +119,8 @@ def context(
         token=offer.secret if offer is not None else None,
         expires=offer.token.expires_at if offer is not None else None,
         token_id=offer.token.id if offer is not None else None,
-        callback=callback and f"{base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
+        callback=callback
+        and f"{api_url or base_url}/v1/machines/{machine.mac[0]}/progress?token={callback}",
         agent=agent if profile.agent else None,
         asked=asked,
         boot_url=boot_url if boot_url != base_url else None,
@@ -126,12 +129,14 @@ def context(
 
 
 def agent_context(settings: Settings, base_url: str, enrolment: str) -> AgentContext:
-    """What the agent of the installed system is given: its secret, how often it is to be heard of,
-    and the authorities to trust where `base_url` needs some and the site has its own."""
-    https = base_url.startswith("https:")
+    """What the agent of the installed system is given: where to say so, its secret, how often it
+    is to be heard of, and the authorities to trust where that needs some and the site has its own.
+    `base_url` is where files are rendered."""
+    url = settings.api_url or base_url
+    https = url.startswith("https:")
     authority = AuthorityFile(settings.tls_ca).pem() if https else None
     interval = int(settings.agent_interval.total_seconds())
-    return AgentContext(enrolment, interval, authority)
+    return AgentContext(url, enrolment, interval, authority)
 
 
 def _missing_bundle(profile: OSProfile) -> ArtifactMissing:

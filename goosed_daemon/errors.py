@@ -64,6 +64,14 @@ class BootListenerOnly(DaemonError):
     status = 404
 
 
+class RoleElsewhere(DaemonError):
+    """This process has not the role that gives this out: another process of the site has."""
+
+    code = "role-elsewhere"
+    default_hint = "ask the process that has the role; see docs/roles.md"
+    status = 404
+
+
 class InsecureUrl(DaemonError):
     """Machines are told to fetch rendered files where HTTPS is not spoken."""
 

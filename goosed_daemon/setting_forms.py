@@ -52,6 +52,18 @@ def or_none(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     return lambda text: None if text.strip() == "none" else parse(text)
 
 
+BOOTD, API, ORCHESTRATOR = "bootd", "api", "orchestrator"
+ROLES = (BOOTD, API, ORCHESTRATOR)
+
+
+def roles(text: str) -> frozenset[str]:
+    """Roles of `ROLES` with commas between them. Raises ValueError."""
+    found = frozenset(word.strip() for word in text.split(","))
+    for word in sorted(found.difference(ROLES)):
+        raise ValueError(f"{_short(word)} is no role; roles are {', '.join(ROLES)}")
+    return found
+
+
 def words(text: str) -> tuple[str, ...]:
     """Words with blanks between them."""
     return tuple(text.split())

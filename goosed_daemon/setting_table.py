@@ -34,6 +34,14 @@ TABLE = (
         " nobody else can reach: rendered files hold secrets.",
     ),
     Setting(
+        "roles",
+        "GOOSED_ROLES",
+        forms.roles,
+        ",".join(forms.ROLES),
+        "Which parts of the daemon this process is ([roles](roles.md)), with commas between them."
+        " Processes with different roles share a state and a store.",
+    ),
+    Setting(
         "listen",
         "GOOSED_LISTEN",
         forms.listen_address,
@@ -121,6 +129,14 @@ TABLE = (
         None,
         "Where machines reach this daemon, for the addresses in scripts and rendered files."
         " Not set: the host that the request itself named.",
+    ),
+    Setting(
+        "api_url",
+        "GOOSED_API_URL",
+        forms.base_url,
+        None,
+        "Where installers report and agents enrol, where that is another address than the one that"
+        " files are rendered and fetched at. Not set: the same.",
     ),
     Setting(
         "token_ttl",

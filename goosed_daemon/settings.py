@@ -33,6 +33,7 @@ class Settings:
 
     home: Home
     lab: bool
+    roles: frozenset[str]
     listen: forms.Address
     boot_listen: forms.Address | None
     boot_url: str | None
@@ -44,6 +45,7 @@ class Settings:
     tls_client_ca: Path
     db_dsn: str | None = field(repr=False)  # may hold a password
     public_url: str | None
+    api_url: str | None
     token_ttl: timedelta
     replay_window: timedelta
     enrol_ttl: timedelta
@@ -104,8 +106,9 @@ class Settings:
         _fill_in(values, home)
         if values["lab"]:
             _refuse_in_a_lab(given)
+        if values["lab"] or forms.BOOTD not in values["roles"]:
             values["boot_listen"] = None
-        else:
+        if not values["lab"]:
             _refuse_plain(values, given)
         settings = cls(home=home, **values)
         settings.store()  # half an address is refused at once
@@ -189,14 +192,15 @@ def _refuse_in_a_lab(given: Mapping[str, tuple[str, str]]) -> None:
 
 
 def _refuse_plain(values: Mapping[str, Any], given: Mapping[str, tuple[str, str]]) -> None:
-    url = values["public_url"]
-    if url is not None and url.startswith("http:"):
-        raise BadSetting(
-            f"{given['public_url'][1]}: {url} is not https, and rendered files are served over"
-            " HTTPS alone",
-            hint="give an https address, and the boot listener's as `boot_url`; or set `lab`",
-            setting="public_url",
-        )
+    for key in ("public_url", "api_url"):
+        url = values[key]
+        if url is not None and url.startswith("http:"):
+            raise BadSetting(
+                f"{given[key][1]}: {url} is not https, and what holds secrets is served over HTTPS"
+                " alone",
+                hint="give an https address, and the boot listener's as `boot_url`; or set `lab`",
+                setting=key,
+            )
 
 
 _OF_TLS = (

@@ -77,6 +77,7 @@ def simulate(
             agent,
             boot_url=settings.boot_base(base_url),
             ca=settings.authority(),
+            api_url=settings.api_url,
         )
         secrets.resolved(context, secrets.Secrets.of(settings))  # as the daemon would, to see if
         script, text = ipxe.install(context), rendered(secrets.hidden(context))

@@ -15,6 +15,7 @@ from goosed_daemon.infra.models import Disk, Machine, OSProfile, Site
 class AgentContext:
     """What the agent of the installed system is given."""
 
+    url: str  # of the daemon that takes agents
     enrolment: str  # the secret with which it enrols, once
     interval: int  # seconds between two heartbeats
     ca: str | None = None  # the authority of the daemon's certificate, PEM; None: the system's

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from goosed_daemon.errors import BootListenerOnly
+from goosed_daemon.errors import BootListenerOnly, RoleElsewhere
 from goosed_daemon.web import about, edge, limits
 from goosed_daemon.web.admin import Admin
 from goosed_daemon.web.agents import AgentRoutes
@@ -21,7 +21,7 @@ from goosed_daemon.web.lookup import Lookup
 from goosed_daemon.web.openapi import OpenApi
 from goosed_daemon.web.progress import Progress
 from goosed_daemon.web.render import Render
-from goosed_daemon.web.routes import AGENTS, API, BOOTD, About, Handler, Route
+from goosed_daemon.web.routes import AGENTS, API, BOOTD, EVERY, About, Handler, Route, services
 from goosed_daemon.web.windows import WindowsFiles
 
 
@@ -38,9 +38,9 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     windows = WindowsFiles(deps, current)
     openapi = OpenApi()
     table = (
-        Route("GET", "/healthz", API, health.healthz, about.HEALTHZ, health.healthz),
-        Route("GET", "/readyz", API, health.readyz, about.READYZ),
-        Route("GET", "/metrics", API, health.metrics, about.METRICS),
+        Route("GET", "/healthz", EVERY, health.healthz, about.HEALTHZ, health.healthz),
+        Route("GET", "/readyz", EVERY, health.readyz, about.READYZ),
+        Route("GET", "/metrics", EVERY, health.metrics, about.METRICS),
         Route("GET", "/openapi.json", API, openapi.get, about.OPENAPI),
         _everywhere("/boot.ipxe", boot.chain, about.CHAIN),
         _everywhere("/v1/boot/ipxe", boot.script, about.SCRIPT),
@@ -74,7 +74,8 @@ def _everywhere(path: str, handler: Handler, told: About) -> Route:
 
 
 def create_app(deps: Deps) -> web.Application:
-    """The application over `deps`, which stay the caller's to close."""
+    """The application over `deps`, which stay the caller's to close. A route of a role that this
+    process has not answers that it is served elsewhere."""
     return _app(deps, [(route, route.handler) for route in routes(deps)])
 
 
@@ -89,19 +90,28 @@ async def elsewhere(request: web.Request) -> web.Response:
     raise BootListenerOnly("the boot listener serves what firmware fetches, and nothing else")
 
 
+async def another_role(request: web.Request) -> web.Response:
+    """Raises `RoleElsewhere`."""
+    raise RoleElsewhere("this process has not the role that serves this")
+
+
 def _app(deps: Deps, served: Sequence[tuple[Route, Handler]]) -> web.Application:
-    services = {}
+    own, *others = services(deps.settings.roles)
+    labels = {}
     app = web.Application(client_max_size=64 * 1024)
     for route, handler in served:
-        added = app.router.add_route(route.method, route.path, handler)
+        ours = route.service in (own, *others, EVERY)
+        answer = handler if ours else another_role
+        added = app.router.add_route(route.method, route.path, answer)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, handler)
+            app.router.add_route("HEAD", route.path, answer)
         if added.resource is not None:
-            services[added.resource.canonical] = route.service
+            labels[added.resource.canonical] = route.service if route.service in others else own
     app.middlewares.append(
         edge.middleware(
             deps.telemetry,
-            services,
+            own,
+            labels,
             limits.Limits(deps.settings),
             deps.settings.trusted_proxies or (),
         )

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -36,10 +36,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def middleware(
-    telemetry: Telemetry, services: dict[str, str], limited: limits.Limits, proxies: Proxies
+    telemetry: Telemetry,
+    own: str,
+    services: Mapping[str, str],
+    limited: limits.Limits,
+    proxies: Proxies,
 ) -> Middleware:
-    """The one middleware. `services` names the service of each route template; what `proxies` say
-    of who asks is believed."""
+    """The one middleware. `own` is the process's service, `services` those of route templates; what
+    `proxies` say of who asks is believed."""
 
     @web.middleware
     async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,7 +55,7 @@ def middleware(
             request = request.clone(remote=told)
         resource = request.match_info.route.resource
         route = "unmatched" if resource is None else resource.canonical
-        service = services.get(route, "goosed-api")
+        service = services.get(route, own)
         request_id = request[_ID] = _request_id(request)
         status = CLIENT_GONE
         try:

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bundles.errors import GooseError
 from goosed_daemon import agent_rows
+from goosed_daemon.setting_forms import ORCHESTRATOR
 from goosed_daemon.telemetry import AGENT_LAST_SEEN, CONTENT_TYPE
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps
@@ -32,10 +33,9 @@ class Health:
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Whether the state takes changes and the store can be read, and how the profiles are."""
-        checks = {
-            "state": await self._deps.in_state(self._state),
-            "store": await self._deps.in_store(self._store),
-        }
+        checks = {"state": await self._deps.in_state(self._state)}
+        if self._deps.settings.roles != {ORCHESTRATOR}:  # which needs no content
+            checks["store"] = await self._deps.in_store(self._store)
         ready = all(check == "ok" for check in checks.values())
         # Machines then boot their disks and say why, which a daemon out of service could not.
         profiles = {"profiles": await self._profiles()}

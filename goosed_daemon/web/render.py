@@ -116,6 +116,7 @@ class Render:
             agent=agent,
             boot_url=where.boot,
             ca=deps.authority(),
+            api_url=deps.settings.api_url,
         )
         return await deps.in_store(secrets.resolved, context, self._secrets)
 

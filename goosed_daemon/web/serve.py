@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from goosed_daemon import audit, audit_chain, logs, token_key
 from goosed_daemon.agents import Agents
 from goosed_daemon.errors import BadSetting
 from goosed_daemon.infra import Profiles
+from goosed_daemon.setting_forms import ORCHESTRATOR
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import open_state
 from goosed_daemon.telemetry import Telemetry
@@ -104,12 +105,18 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(deps) as urls, certificates.watching(deps), orchestration.running(deps):
+    orchestrating = (
+        orchestration.running(deps) if ORCHESTRATOR in deps.settings.roles else nullcontext()
+    )
+    async with serving(deps) as urls, certificates.watching(deps), orchestrating:
         tallying = asyncio.create_task(_tally(deps))
         telling = asyncio.create_task(_tell(deps))
         try:
             with _ready_file(deps.settings.ready_file, urls):
-                log.info("listening", extra={"fields": asdict(urls)})
+                log.info(
+                    "listening",
+                    extra={"fields": asdict(urls) | {"roles": sorted(deps.settings.roles)}},
+                )
                 ready(urls)
                 await stop.wait()
                 log.info("stopping: no new connections; requests in flight are finished")

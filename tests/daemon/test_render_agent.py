@@ -25,7 +25,7 @@ PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
 def with_agent(of: Any, ca: str | None = PEM) -> Any:
-    return replace(of, agent=AgentContext(SECRET, 300, ca))
+    return replace(of, agent=AgentContext(of.base_url, SECRET, 300, ca))
 
 
 def section(text: str) -> str:

@@ -186,7 +186,8 @@ def test_a_token_of_nats_in_a_file_that_others_may_read_is_refused(tmp_path: Pat
 
 def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
     values = {
-        "lab": "false", "listen": "0.0.0.0:81", "boot_listen": "0.0.0.0:82",
+        "lab": "false", "roles": "api, bootd", "listen": "0.0.0.0:81",
+        "boot_listen": "0.0.0.0:82", "api_url": "https://a:1",
         "boot_url": "http://h:82", "boot_files": "a/*.efi b/x", "tls_certificate": "/c.crt",
         "tls_key": "/c.key", "tls_ca": "/ca.crt", "tls_client_ca": "/clients.crt",
         "agent_certificates": "true", "public_url": "https://h:1", "token_ttl": "2h",
