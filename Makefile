@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-stack fuzz tidy constraints generated lint bench parts clean
+.PHONY: help quickstart test test-stack fuzz tidy constraints generated lint bench parts stack-parts clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,10 +20,11 @@ quickstart: $(READY) ## Build, sign, import and serve a bundle, and boot a machi
 
 test: $(READY) ## Run all tests; as root, install the real parts they need first
 	@scripts/install-test-tools.sh
-	@python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(PYTEST_FLAGS)
+	@python -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile \
+		--ignore tests/stack $(PYTEST_FLAGS)
 
-test-stack: ## Run the tests that need the large servers (there are none yet)
-	@echo "There is no stack yet: every test is in \`make test\`."
+test-stack: $(READY) stack-parts ## Run the tests that need the large servers
+	@python -m pytest -n 2 --dist loadfile $(PYTEST_FLAGS) tests/stack
 
 fuzz: $(READY) ## Fuzz every parser of outside input, SECONDS=60 each
 	@python -m tests.fuzz --seconds $(SECONDS)
@@ -51,6 +52,9 @@ bench: $(READY) ## Measure against peers: ratios of medians, paired in one run
 
 parts: ## Install the real parts that tests need (as root: sudo make parts)
 	@scripts/install-test-tools.sh
+
+stack-parts: ## The same, and the large servers: half an hour, the first time
+	@scripts/install-test-tools.sh --stack
 
 clean: ## Remove what make made here; tools in the cache stay
 	rm -rf $(VENV) build dist quickstart *.egg-info

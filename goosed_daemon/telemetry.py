@@ -155,6 +155,40 @@ CERTIFICATE_LOADS = Metric(
     "Certificates taken while serving: `loaded`, or `refused` where the old one stayed.",
 )
 
+BUILD_INFO = Metric(
+    "goosed_build_info",
+    Gauge,
+    ("version", "service"),
+    "1, with the version of the process and its own name.",
+)
+LOOP_LAG = Metric(
+    "goosed_event_loop_lag_seconds",
+    Histogram,
+    (),
+    "How much later than asked for the event loop woke, looked at each second: what every request"
+    " waits for at least.",
+    HTTP_BUCKETS,
+)
+DB_CONNECTIONS = Metric(
+    "goosed_db_connections",
+    Gauge,
+    ("state",),
+    "Connections to PostgreSQL: `open`, `idle` among them, and `wanted` by callers that wait. None"
+    " with SQLite.",
+)
+BUNDLE_VERSIONS = Metric(
+    "goosed_bundle_versions",
+    Gauge,
+    (),
+    "Versions of bundles that the store holds.",
+)
+LAST_IMPORT = Metric(
+    "goosed_last_import_timestamp_seconds",
+    Gauge,
+    (),
+    "When a bundle was imported last, in Unix time; 0 for never.",
+)
+
 METRICS = (
     HTTP_DURATION,
     BOOT_SCRIPTS,
@@ -175,6 +209,11 @@ METRICS = (
     EVENTS_SENT,
     CERTIFICATE_END,
     CERTIFICATE_LOADS,
+    BUILD_INFO,
+    LOOP_LAG,
+    DB_CONNECTIONS,
+    BUNDLE_VERSIONS,
+    LAST_IMPORT,
 )
 
 

@@ -2,10 +2,12 @@
 # Installs the real parts that the tests run: system packages (as root, with apt) and tools that
 # are built here at pinned versions. Does nothing, and says nothing, when all is there.
 #
-#     scripts/install-test-tools.sh
+#     scripts/install-test-tools.sh [--stack]
 #
-# A tool is a Go module in tests/tools/NAME: its go.mod names one `tool` and pins the version, its
-# go.sum pins every byte that goes in. It is built once into the cache (docs/development.md).
+# A tool is a Go module in tests/tools/NAME: its go.mod names each `tool` and pins the version, its
+# go.sum pins every byte that goes in; a module without a `tool` has its own main.go. It is built
+# once into the cache (docs/development.md). --stack builds the large servers of tests/stack/tools
+# as well, which takes half an hour where nothing is in the cache.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -17,10 +19,13 @@ main() {
     install_packages
     if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
         # The tools belong into the cache of the person who asked, not into root's.
-        exec runuser -u "$SUDO_USER" -- env HOME="$(getent passwd "$SUDO_USER" | cut -d: -f6)" "$0"
+        exec runuser -u "$SUDO_USER" -- env HOME="$(getent passwd "$SUDO_USER" | cut -d: -f6)" "$0" "$@"
     fi
     local module
     for module in "$tools"/*/go.mod; do
+        build_tool "$(dirname "$module")"
+    done
+    [ "${1:-}" != --stack ] || for module in "$here"/tests/stack/tools/*/go.mod; do
         build_tool "$(dirname "$module")"
     done
 }
@@ -82,28 +87,33 @@ first_available() {
     return 1
 }
 
-# build_tool DIR: builds the one tool of the module DIR into the cache.
+# build_tool DIR: builds the tools of the module DIR into the cache, with what its file `flags` says.
 build_tool() {
-    local name package version sum target
+    local name packages version sum target
     name=$(basename "$1")
-    package=$(awk '$1 == "tool" { print $2 }' "$1/go.mod")
-    version=$(awk -v tool="$package" \
+    packages=$(awk '$1 == "tool" { print $2 }' "$1/go.mod")
+    version=$(awk -v tool="${packages%%$'\n'*}" \
         '{ sub(/^require /, "") }
          index(tool, $1 "/") == 1 && $2 ~ /^v/ && length($1) > best { best = length($1); v = $2 }
-         END { print v }' "$1/go.mod")
-    sum=$(sha256sum "$1/go.sum" | cut -c1-12)
+         END { print v ? v : "own" }' "$1/go.mod")
+    sum=$(find "$1" -type f ! -name go.mod | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-12)
     target=$(cache_dir)/tools/$name-$version-$sum
-    [ ! -x "$target/$name" ] || return 0
-    local go
+    [ ! -d "$target" ] || return 0
+    local go flags=()
     go=$(find_go "$(awk '$1 == "go" { print $2 }' "$1/go.mod")")
+    [ ! -f "$1/flags" ] || read -ra flags <"$1/flags"
     say "building $name $version"
-    mkdir -p "$target"
-    # local: never another toolchain than the one at hand. The rename makes the tool appear whole.
-    local words
-    words=$(cd "$1" && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false "$go" build -mod=readonly \
-        -trimpath -ldflags "-s -w" -o "$target/$name.$$" "$package" 2>&1) ||
-        { say "$words" && die "$name could not be built" "the compiler's words are above"; }
-    mv "$target/$name.$$" "$target/$name"
+    rm -rf "$target.part"
+    mkdir -p "$target.part"
+    local package words
+    for package in ${packages:-.}; do
+        # local: never another toolchain than the one at hand.
+        words=$(cd "$1" && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false "$go" build -mod=readonly \
+            -trimpath -ldflags "-s -w" "${flags[@]}" \
+            -o "$target.part/$(basename "${package/#./$name}")" "$package" 2>&1) ||
+            { say "$words" && die "$name could not be built" "the compiler's words are above"; }
+    done
+    mv "$target.part" "$target" # all of it appears at once
 }
 
 # find_go VERSION: prints a go of at least VERSION: the one on PATH, or a pinned one in the cache.
@@ -137,4 +147,4 @@ new_enough() {
     [ "$(printf '%s\n' "$2" "${has#go}" | sort -V | head -n 1)" = "$2" ]
 }
 
-main
+main "$@"

@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parent / "tools"
+STACK = Path(__file__).parent / "stack" / "tools"
 INSTALL = "sudo make parts"
+INSTALL_STACK = "make stack-parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ def part(name: str) -> Path:
     """The path of the part `name`; ends the test where this machine lacks it."""
     found = PARTS[name].find()
     if found is None:
-        why = f"{name} is missing (from {PARTS[name].source}): {INSTALL} installs it"
+        source = PARTS[name].source
+        command = INSTALL_STACK if source.startswith("tests/stack") else INSTALL
+        why = f"{name} is missing (from {source}): {command} installs it"
         if in_ci():
             pytest.fail(why, pytrace=False)
         pytest.skip(why)
@@ -74,14 +78,21 @@ def _version(path: Path) -> list[tuple[int, str]]:
     return [(int(n or 0), text) for n, text in re.findall(r"(\d+)|(\D+)", str(path))]
 
 
-def _tool(name: str) -> Callable[[], Path | None]:
-    """A tool built from tests/tools/NAME, of exactly the version that is pinned there."""
+def _tool(module: Path, name: str | None = None) -> Callable[[], Path | None]:
+    """A tool built from the module, of exactly the bytes that are pinned there."""
 
     def find() -> Path | None:
-        digest = hashlib.sha256((TOOLS / name / "go.sum").read_bytes()).hexdigest()[:12]
-        return next(cache().glob(f"tools/{name}-*-{digest}/{name}"), None)
+        files = sorted(path for path in module.rglob("*") if path.is_file())
+        pinned = b"".join(path.read_bytes() for path in files if path.name != "go.mod")
+        digest = hashlib.sha256(pinned).hexdigest()[:12]
+        pattern = f"tools/{module.name}-*-{digest}/{name or module.name}"
+        return next(cache().glob(pattern), None)
 
     return find
+
+
+def _stack(module: str, name: str | None = None) -> Part:
+    return Part(f"tests/stack/tools/{module}", _tool(STACK / module, name))
 
 
 _DI = "debian-installer-12-netboot-amd64|debian-installer-13-netboot-amd64"
@@ -115,7 +126,7 @@ PARTS = {
     "nats-server": Part("nats-server", _command("nats-server")),
     "nginx": Part("nginx-light|nginx", _command("nginx")),
     "openssl": Part("openssl", _command("openssl")),
-    "oras": Part("tests/tools/oras", _tool("oras")),
+    "oras": Part("tests/tools/oras", _tool(TOOLS / "oras")),
     "OpenSSL's headers": Part("libssl-dev", _file("/usr/include/openssl/evp.h")),
     "OVMF code": Part("ovmf", _file("/usr/share/OVMF/OVMF_CODE_4M.fd")),
     "OVMF variables": Part("ovmf", _file("/usr/share/OVMF/OVMF_VARS_4M.fd")),
@@ -141,6 +152,11 @@ PARTS = {
     "systemd": Part("systemd", _file("/usr/lib/systemd/systemd", "/lib/systemd/systemd")),
     "tar": Part("tar", _command("tar")),
     "unshare": Part("util-linux", _command("unshare")),
-    "versitygw": Part("tests/tools/versitygw", _tool("versitygw")),
+    "versitygw": Part("tests/tools/versitygw", _tool(TOOLS / "versitygw")),
     "zstd": Part("zstd", _command("zstd")),
+    "helm": _stack("helm"),
+    "loki": _stack("loki"),
+    "otelcol": _stack("otelcol"),
+    "prometheus": _stack("prometheus"),
+    "promtool": _stack("prometheus", "promtool"),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts import PARTS, TOOLS
+from tests.parts import PARTS, STACK, TOOLS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,11 +57,15 @@ def test_elsewhere_a_missing_part_names_the_command_that_installs_it(tmp_path: P
 
 def test_every_part_comes_from_something_that_make_parts_installs() -> None:
     lines = (TOOLS / "packages.txt").read_text().splitlines()
-    tools = [f"tests/tools/{module.parent.name}" for module in TOOLS.glob("*/go.mod")]
+    modules = [*TOOLS.glob("*/go.mod"), *STACK.glob("*/go.mod")]
+    tools = [str(module.parent.relative_to(ROOT)) for module in modules]
     known = {line for line in lines if not line.startswith("#")} | set(tools)
     assert {part.source for part in PARTS.values()} - known == set()
 
 
-@pytest.mark.parametrize("tool", sorted(module.parent.name for module in TOOLS.glob("*/go.mod")))
+@pytest.mark.parametrize(
+    "tool",
+    sorted(str(m.parent.relative_to(ROOT)) for at in (TOOLS, STACK) for m in at.glob("*/go.mod")),
+)
 def test_every_tool_is_a_part(tool: str) -> None:
-    assert PARTS[tool].source == f"tests/tools/{tool}"
+    assert PARTS[Path(tool).name].source == tool

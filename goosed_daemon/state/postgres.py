@@ -84,6 +84,12 @@ class PostgresState:
     def migrating(self) -> AbstractContextManager[PostgresTransaction]:
         return self.write("goose migrations")
 
+    def connections(self) -> dict[str, int]:
+        pool = self._pool
+        told = pool.get_stats() if pool is not None else {}
+        names = {"open": "pool_size", "idle": "pool_available", "wanted": "requests_waiting"}
+        return {state: told.get(name, 0) for state, name in names.items()}
+
     def close(self) -> None:
         with self._guard:
             pool, self._pool = self._pool, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -48,6 +48,10 @@ class State(Protocol):
 
     def migrating(self) -> AbstractContextManager[Transaction]:
         """A transaction that only one process at a time can be in, for migrations."""
+
+    def connections(self) -> Mapping[str, int]:
+        """How many connections there are to a server: `open`, `idle` among them, and `wanted` by
+        threads that wait for one. Nothing where there is no server."""
 
     def close(self) -> None:
         """Ends all connections."""

@@ -58,6 +58,9 @@ class SqliteState:
     def migrating(self) -> AbstractContextManager[SqliteTransaction]:
         return self.write()
 
+    def connections(self) -> dict[str, int]:
+        return {}
+
     def close(self) -> None:
         with self._registry:
             connections, self._connections = self._connections, []

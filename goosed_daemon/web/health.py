@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 
 from aiohttp import web
 
 from bundles.errors import GooseError
-from goosed_daemon import agent_rows
 from goosed_daemon.setting_forms import ORCHESTRATOR
-from goosed_daemon.telemetry import AGENT_LAST_SEEN, CONTENT_TYPE
+from goosed_daemon.telemetry import CONTENT_TYPE
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps
-
-SEEN_EVERY = 10.0  # seconds between two looks at when agents were seen
-SEEN_WAIT = 3.0  # seconds that a scrape waits for that
+from goosed_daemon.web.vitals import Vitals
 
 
 class Health:
@@ -25,7 +20,7 @@ class Health:
     def __init__(self, deps: Deps, current: Current) -> None:
         self._deps = deps
         self._current = current
-        self._seen_until = 0.0
+        self._vitals = Vitals(deps, current)
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process answers; nothing else is asked."""
@@ -47,28 +42,9 @@ class Health:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All metrics, for Prometheus."""
-        await self._last_seen()
+        await self._vitals.refresh()
         return web.Response(
             body=self._deps.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE}
-        )
-
-    async def _last_seen(self) -> None:
-        """From the state, so that a silent machine is not forgotten when a daemon starts anew."""
-        if time.monotonic() < self._seen_until:
-            return
-        self._seen_until = time.monotonic() + SEEN_EVERY
-        deps = self._deps
-        try:
-            async with asyncio.timeout(SEEN_WAIT):
-                seen = await deps.in_state(agent_rows.seen, deps.state, deps.clock())
-        except (GooseError, TimeoutError):
-            return  # what was known stays; readiness says what is wrong
-        try:
-            named = {m.mac[0]: m.name for m in (await self._current.infra()).machines.values()}
-        except GooseError:
-            named = {}
-        deps.telemetry.replace(
-            AGENT_LAST_SEEN, {named.get(mac, mac): at.timestamp() for mac, at in seen.items()}
         )
 
     def _state(self) -> str:

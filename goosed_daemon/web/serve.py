@@ -28,7 +28,7 @@ from goosed_daemon.state import open_state
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.tls import AuthorityFile, ServerTls
 from goosed_daemon.tokens import Tokens
-from goosed_daemon.web import certificates, orchestration
+from goosed_daemon.web import certificates, orchestration, vitals
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.listeners import Urls, serving
 from goosed_daemon.workflow.sightings import Sightings
@@ -111,6 +111,7 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
     async with serving(deps) as urls, certificates.watching(deps), orchestrating:
         tallying = asyncio.create_task(_tally(deps))
         telling = asyncio.create_task(_tell(deps))
+        measuring = asyncio.create_task(vitals.pulse(deps))
         try:
             with _ready_file(deps.settings.ready_file, urls):
                 log.info(
@@ -123,6 +124,7 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
         finally:
             tallying.cancel()
             telling.cancel()
+            measuring.cancel()
     log.info("stopped")
 
 

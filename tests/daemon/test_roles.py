@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from bundles import __version__
 from goosed_daemon import machines
 from goosed_daemon.errors import BadSetting
 from goosed_daemon.home import Home
@@ -63,7 +64,7 @@ def ask(url: str, body: object = None, **headers: str) -> tuple[int, str]:
 
 
 def found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
+    match = re.search(pattern, text, re.MULTILINE)
     assert match is not None, text
     return match[1]
 
@@ -113,6 +114,17 @@ def test_each_is_watched_under_its_own_name(rack: dict[str, str], role: str) -> 
     named = set(re.findall(r'http_server_duration_seconds_count{.*service="([^"]+)"',
                            ask(f"{rack[role]}/metrics")[1]))  # fmt: skip
     assert named == {f"goosed-{role}"}
+
+
+def test_a_scrape_tells_of_the_process_and_of_what_it_stands_on(rack: dict[str, str]) -> None:
+    time.sleep(1.5)  # a beat of the loop
+    for role, url in rack.items():
+        text = ask(f"{url}/metrics")[1]
+        assert f'goosed_build_info{{service="goosed-{role}",version="{__version__}"}} 1.0' in text
+        assert float(found(r"^goosed_event_loop_lag_seconds_count (\S+)", text)) >= 1
+        assert float(found(r'^goosed_db_connections{state="open"} (\S+)', text)) >= 1
+        assert found(r"^goosed_bundle_versions (\S+)", text) == "1.0"
+        assert float(found(r"^goosed_last_import_timestamp_seconds (\S+)", text)) > 1.7e9
 
 
 def test_a_role_that_there_is_not_is_refused(tmp_path: Path) -> None:
