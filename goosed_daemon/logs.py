@@ -9,6 +9,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from goosed_daemon.tracing import CURRENT
+
 # Tokens travel in queries; nothing that looks like one is written down.
 _SECRET = re.compile(r"(\w*(?:token|secret|password)=)[^&;\s\"']+", re.IGNORECASE)
 # Nor what looks like one by itself, wherever somebody put it: what `token_key` derives is base64url
@@ -33,23 +35,35 @@ class JsonFormatter(logging.Formatter):
     """Renders a record, with the fields of its `extra={"fields": {...}}`, as one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": redact(record.getMessage()),
-        }
-        for key, value in getattr(record, "fields", {}).items():
-            entry[key] = redact(value) if isinstance(value, str) else value
-        if record.exc_info:
-            entry["exception"] = redact(self.formatException(record.exc_info))
-        return json.dumps(entry, default=str)
+        return json.dumps(entry(record), default=str)
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Sends all logs of `level` and above to `stream` (default: stderr) as JSON lines."""
+def entry(record: logging.LogRecord) -> dict[str, object]:
+    """What is written of a record: the fields of its `extra`, the trace it belongs to if there is
+    one, and no secret."""
+    told: dict[str, object] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": redact(record.getMessage()),
+    }
+    if (span := CURRENT.get()) is not None:
+        told |= {"trace_id": span.trace, "span_id": span.span}
+    for key, value in getattr(record, "fields", {}).items():
+        told[key] = redact(value) if isinstance(value, str) else value
+    if record.exc_info:
+        told["exception"] = redact(_FORMATTER.formatException(record.exc_info))
+    return told
+
+
+_FORMATTER = logging.Formatter()
+
+
+def configure(level: str, stream: TextIO | None = None, *more: logging.Handler) -> None:
+    """Sends all logs of `level` and above to `stream` (default: stderr) as JSON lines, and to
+    `more`."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, *more]
     root.setLevel(level.upper())

@@ -268,6 +268,14 @@ TABLE = (
         "The least severity that is logged. Logs are JSON lines on stderr.",
     ),
     Setting(
+        "otlp_endpoint",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        forms.base_url,
+        None,
+        "A collector that takes traces and logs by OTLP over HTTP, such as `http://collector:4318`"
+        " ([how](observability.md)). Not set: none are sent. Metrics are scraped in any case.",
+    ),
+    Setting(
         "artifact_reads",
         "GOOSED_ARTIFACT_READS",
         forms.one_of("proxied", "redirected"),

@@ -63,6 +63,7 @@ class Settings:
     secrets: Path | None
     identity: Path | None
     log_level: str
+    otlp_endpoint: str | None
     artifact_reads: str
     s3_endpoint: str | None
     s3_bucket: str | None

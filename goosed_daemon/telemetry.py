@@ -13,8 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-CONTENT_TYPE: str = CONTENT_TYPE_LATEST
+from prometheus_client.openmetrics import exposition as openmetrics
 
 # Seconds. Fixed by the dashboards and alerts that read them.
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -189,6 +188,14 @@ LAST_IMPORT = Metric(
     "When a bundle was imported last, in Unix time; 0 for never.",
 )
 
+EXPORTS = Metric(
+    "goosed_telemetry_exports_total",
+    Counter,
+    ("signal", "outcome"),
+    "Spans (`traces`) and lines (`logs`) `sent` to the collector, and `lost` since it did not take"
+    " them.",
+)
+
 METRICS = (
     HTTP_DURATION,
     BOOT_SCRIPTS,
@@ -214,6 +221,7 @@ METRICS = (
     DB_CONNECTIONS,
     BUNDLE_VERSIONS,
     LAST_IMPORT,
+    EXPORTS,
 )
 
 
@@ -234,9 +242,12 @@ class Telemetry:
         """Adds `by` to a counter."""
         self._child(metric, labels).inc(by)
 
-    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """Adds an observation to a histogram."""
-        self._child(metric, labels).observe(seconds)
+    def observe(
+        self, metric: Metric, seconds: float, *labels: str, trace: str | None = None
+    ) -> None:
+        """Adds an observation to a histogram; `trace`, a W3C trace id, is its exemplar."""
+        exemplar = {"trace_id": trace} if trace else None
+        self._child(metric, labels).observe(seconds, exemplar)
 
     def set(self, metric: Metric, value: float, *labels: str) -> None:
         """Sets a gauge."""
@@ -249,9 +260,13 @@ class Telemetry:
         for label, value in values.items():
             gauge.labels(label).set(value)
 
-    def exposition(self) -> bytes:
-        """All metrics in the text format of Prometheus (`CONTENT_TYPE`)."""
-        return generate_latest(self._registry)
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type: in the text format of OpenMetrics where `accept`,
+        the header, asks for it, which alone has exemplars; else in that of Prometheus."""
+        if "application/openmetrics-text" in accept:
+            text: bytes = openmetrics.generate_latest(self._registry)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def _child(self, metric: Metric, labels: tuple[str, ...]) -> Any:
         # A dictionary look-up is several times faster than labels(), which locks.
@@ -281,7 +296,8 @@ _PAGE = """\
 
 Generated from `goosed_daemon/telemetry.py`; do not edit.
 
-`GET /metrics` gives them in the text format of Prometheus. `service` is `goosed-bootd` for the
+`GET /metrics` gives them in the text format of Prometheus, or of OpenMetrics, with exemplars, where
+that is asked for. `service` is `goosed-bootd` for the
 routes that machines boot from, `goosed-agents` for those of agents and `goosed-api` for the others;
 `route` is the route's template, never the path that was asked for, and `unmatched` for paths that
 no route has.

@@ -297,6 +297,21 @@ SITE = Dashboard(
                     columns={"service": "Service", "version": "Version", "Value": "Processes"},
                 ),
                 Panel(
+                    "Telemetry sent and lost",
+                    "timeseries",
+                    [
+                        Query(
+                            "sum by (signal, outcome)"
+                            f" (rate(goosed_telemetry_exports_total{RATE}))",
+                            "{{signal}} {{outcome}}",
+                        )
+                    ],
+                    "Spans and lines a second. `lost`: the collector does not take them; machines"
+                    " go on all the same.",
+                    unit="cps",
+                    width=12,
+                ),
+                Panel(
                     "Versions here",
                     "stat",
                     [Query("max(goosed_bundle_versions)")],

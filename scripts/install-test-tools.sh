@@ -91,7 +91,8 @@ first_available() {
 build_tool() {
     local name packages version sum target
     name=$(basename "$1")
-    packages=$(awk '$1 == "tool" { print $2 }' "$1/go.mod")
+    packages=$(awk '/^tool \($/ { block = 1; next } /^\)/ { block = 0 }
+         block { print $1 } $1 == "tool" && !block { print $2 }' "$1/go.mod")
     version=$(awk -v tool="${packages%%$'\n'*}" \
         '{ sub(/^require /, "") }
          index(tool, $1 "/") == 1 && $2 ~ /^v/ && length($1) > best { best = length($1); v = $2 }

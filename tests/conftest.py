@@ -15,7 +15,7 @@ os.environ["GOOSE_HOME"] = "/dev/null/no-site-was-given"
 
 for name in list(os.environ):
     # Proxies: every request of a test goes to this machine.
-    if name.startswith(("GOOSED_", "S3_")) or name.lower().endswith("_proxy"):
+    if name.startswith(("GOOSED_", "S3_", "OTEL_")) or name.lower().endswith("_proxy"):
         del os.environ[name]
 for name in (
     "GOOSE_SERVER",

@@ -24,6 +24,7 @@ from goosed_daemon.telemetry import AGENT_ENROLMENTS, AGENT_HEARTBEATS, AGENT_RE
 from goosed_daemon.web import asked, peer
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
+from goosed_daemon.workflow import rows
 
 log = logging.getLogger("goosed.agents")
 
@@ -103,6 +104,7 @@ class AgentRoutes:
             fields = {"mac": machine, "code": refusal.code, "address": address(request)}
             log.warning("agent refused", extra={"fields": fields})
             raise
+        await deps.join(rows.trace, lease.mac)
         deps.telemetry.count(metric, lease.event)
         level = logging.DEBUG if lease.token is None else logging.INFO
         log.log(level, "agent", extra={"fields": {"mac": lease.mac, "event": lease.event}})

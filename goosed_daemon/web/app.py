@@ -110,6 +110,7 @@ def _app(deps: Deps, served: Sequence[tuple[Route, Handler]]) -> web.Application
     app.middlewares.append(
         edge.middleware(
             deps.telemetry,
+            deps.otlp,
             own,
             labels,
             limits.Limits(deps.settings),

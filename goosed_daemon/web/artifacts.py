@@ -17,6 +17,7 @@ from goosed_daemon.errors import ArtifactMissing
 from goosed_daemon.web.content import Sender
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.lookup import Lookup
+from goosed_daemon.workflow import rows
 
 _COMPARED = 2_000  # names at most that a wrong one is compared with
 
@@ -41,6 +42,7 @@ class Artifacts:
             response = await self._answer(request)
         if request.method == "GET" and response.status in (200, 206, 307) and request.query_string:
             self._deps.sightings.fetched(request.query.get("by", ""), self._deps.clock())
+            await self._deps.join(rows.trace_of_token, request.query.get("by", ""))
         return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:

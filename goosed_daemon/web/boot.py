@@ -25,6 +25,7 @@ from goosed_daemon.web import asked
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
 from goosed_daemon.web.urls import Bases, bases
+from goosed_daemon.workflow import rows
 
 log = logging.getLogger("goosed.boot")
 
@@ -118,6 +119,7 @@ class Boot:
         infra = await self._current.infra()
         where = bases(deps, request, infra.site.url)
         machine = boot.recognise(infra, given, uuid, serial)
+        await deps.join(rows.trace, machine.mac[0])
         await self._check(infra, machine, where, language)
         offer = await deps.in_state(
             deps.tokens.offer,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from aiohttp import web
 
+from bundles.errors import GooseError
 from bundles.site.catalog import Catalog
 from goosed_daemon.agents import Agents
 from goosed_daemon.audit import Strangers
@@ -20,7 +22,11 @@ from goosed_daemon.state import State
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.tls import AuthorityFile, ServerTls
 from goosed_daemon.tokens import Tokens
+from goosed_daemon.tracing import CURRENT
 from goosed_daemon.workflow.sightings import Sightings
+
+if TYPE_CHECKING:
+    from goosed_daemon.otlp import Otlp
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +58,7 @@ class Deps:
     store_threads: Executor
     admin_threads: Executor  # whose work may take long, and must not hold up machines
     tls: ServerTls | None = None  # None: a lab
+    otlp: Otlp | None = None  # None: no traces and no logs are sent
     authority_file: AuthorityFile = field(default_factory=AuthorityFile)
     ports: Ports = field(default_factory=Ports)
 
@@ -59,6 +66,16 @@ class Deps:
         """The authorities (PEM) that machines are to trust for what is served over HTTPS; None in
         a lab, and where there is no such file."""
         return self.authority_file.pem() if self.tls is not None else None
+
+    async def join(self, find: Callable[[State, str], str | None], key: str) -> None:
+        """Makes the request in hand part of the installation whose trace `find` finds by `key`;
+        where nobody asks for traces, nothing is looked up."""
+        span = CURRENT.get()
+        if span is None:
+            return
+        with suppress(GooseError):  # the request itself will say so
+            if trace := await self.in_state(find, self.state, key):
+                span.join(trace)
 
     async def in_state(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls something that blocks on the state."""

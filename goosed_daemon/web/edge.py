@@ -9,16 +9,20 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from bundles.errors import GooseError, UsageError
-from goosed_daemon import errors
+from goosed_daemon import errors, tracing
 from goosed_daemon.setting_forms import Network
 from goosed_daemon.telemetry import HTTP_DURATION, Telemetry
 from goosed_daemon.web import access, guard, limits
+
+if TYPE_CHECKING:
+    from goosed_daemon.otlp import Otlp
 
 log = logging.getLogger("goosed.http")
 requests = logging.getLogger("goosed.access")
@@ -37,6 +41,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def middleware(
     telemetry: Telemetry,
+    otlp: Otlp | None,
     own: str,
     services: Mapping[str, str],
     limited: limits.Limits,
@@ -57,6 +62,10 @@ def middleware(
         route = "unmatched" if resource is None else resource.canonical
         service = services.get(route, own)
         request_id = request[_ID] = _request_id(request)
+        span = mark = None
+        if otlp is not None:
+            span = tracing.begin(request.headers.get("traceparent"), secrets.token_bytes)
+            mark = tracing.CURRENT.set(span)
         status = CLIENT_GONE
         try:
             try:
@@ -74,9 +83,15 @@ def middleware(
                 watch.end()
             taken = time.perf_counter() - began
             method = request.method if request.method in _METHODS else "other"
-            telemetry.observe(HTTP_DURATION, taken, service, method, route, str(status))
+            trace = span.trace if span is not None else None
+            telemetry.observe(
+                HTTP_DURATION, taken, service, method, route, str(status), trace=trace
+            )
             if requests.isEnabledFor(logging.INFO):
                 _log(request, route, status, taken, request_id)
+            if otlp is not None and span is not None and mark is not None:
+                tracing.CURRENT.reset(mark)
+                _trace(otlp, span, service, method, route, status, taken)
 
     return edge
 
@@ -163,6 +178,23 @@ def _request_id(request: web.Request) -> str:
     if given is not None and _SANE_ID.fullmatch(given):
         return given
     return secrets.token_hex(8)
+
+
+def _trace(
+    otlp: Otlp,
+    span: tracing.Current,
+    service: str,
+    method: str,
+    route: str,
+    status: int,
+    taken: float,
+) -> None:
+    """Names as OpenTelemetry's semantic conventions for HTTP servers have them."""
+    ended = time.time_ns()
+    about: dict[str, str | int] = {"http.request.method": method, "http.route": route}
+    about["http.response.status_code"] = status
+    began = ended - int(taken * 1e9)
+    otlp.request(service, f"{method} {route}", span, began, ended, about, status >= 500)
 
 
 def _log(request: web.Request, route: str, status: int, taken: float, request_id: str) -> None:

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from bundles.errors import GooseError
 from goosed_daemon.setting_forms import ORCHESTRATOR
-from goosed_daemon.telemetry import CONTENT_TYPE
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.vitals import Vitals
@@ -43,9 +42,9 @@ class Health:
     async def metrics(self, request: web.Request) -> web.Response:
         """All metrics, for Prometheus."""
         await self._vitals.refresh()
-        return web.Response(
-            body=self._deps.telemetry.exposition(), headers={"Content-Type": CONTENT_TYPE}
-        )
+        accept = request.headers.get("Accept", "")
+        text, kind = self._deps.telemetry.exposition(accept)
+        return web.Response(body=text, headers={"Content-Type": kind})
 
     def _state(self) -> str:
         try:

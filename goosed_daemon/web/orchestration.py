@@ -12,6 +12,7 @@ from bundles.files.document import InvalidDocument
 from goosed_daemon import outbox, rollouts
 from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
 from goosed_daemon.web.deps import Deps
+from goosed_daemon.web.routes import ORCHESTRATOR
 from goosed_daemon.workflow import rows
 from goosed_daemon.workflow.orchestrator import Orchestrator
 from goosed_daemon.workflow.transition import Change
@@ -67,8 +68,11 @@ async def _turns(deps: Deps, orchestrator: Orchestrator) -> None:
 
 
 def _tell(deps: Deps, change: Change) -> None:
+    trace = change.workflow.trace if deps.otlp is not None else None
     for step in change.left:
-        deps.telemetry.observe(WORKFLOW_STEP, step.seconds, step.step, step.outcome)
+        deps.telemetry.observe(WORKFLOW_STEP, step.seconds, step.step, step.outcome, trace=trace)
+    if deps.otlp is not None:
+        deps.otlp.change(ORCHESTRATOR, change)
     if not change.moved:
         return
     where, workflow = change.position, change.workflow

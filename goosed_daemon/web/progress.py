@@ -15,6 +15,7 @@ from goosed_daemon.infra import mac
 from goosed_daemon.telemetry import PROGRESS
 from goosed_daemon.web import asked
 from goosed_daemon.web.deps import Deps, address
+from goosed_daemon.workflow import rows
 
 log = logging.getLogger("goosed.progress")
 
@@ -40,6 +41,7 @@ class Progress:
         if token is None:
             deps.strangers.refused(now, "callback-unknown", given, address(request))
             raise TokenUnknown(f"this is not the callback token of the last install of {given}")
+        await deps.join(rows.trace, given)
         await deps.in_state(
             machines.report, deps.state, given, step, now, address(request), token.id
         )

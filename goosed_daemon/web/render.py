@@ -26,6 +26,7 @@ from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import Deps, address
 from goosed_daemon.web.turns import Batches, Turns
 from goosed_daemon.web.urls import bases
+from goosed_daemon.workflow import rows
 
 log = logging.getLogger("goosed.render")
 
@@ -77,6 +78,7 @@ class Render:
             log.warning("unknown token", extra={"fields": {"guess": guess}})
             self._deps.strangers.refused(now, TokenUnknown.code, "", address(request))
             raise TokenUnknown(UNKNOWN)
+        await self._deps.join(rows.trace, token.mac)
         refusal = judge(token, now)
         if refusal is not None and not tokens.replayable(token, now, address(request)):
             return Refused(token, refusal, now, address(request))

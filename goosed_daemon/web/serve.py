@@ -31,6 +31,7 @@ from goosed_daemon.tokens import Tokens
 from goosed_daemon.web import certificates, orchestration, vitals
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.listeners import Urls, serving
+from goosed_daemon.web.routes import services
 from goosed_daemon.workflow.sightings import Sightings
 
 log = logging.getLogger("goosed")
@@ -53,6 +54,8 @@ def run(settings: Settings, ready: Callable[[Urls], None] = lambda urls: None) -
     logs.configure(settings.log_level)
     with ExitStack() as closing:
         deps = assemble(settings, closing)
+        if deps.otlp is not None:
+            logs.configure(settings.log_level, None, deps.otlp.handler)
         asyncio.run(_serve(deps, ready))
         # Every request was answered and the stop was asked for: that is exit code 0, also when
         # the last counts are lost, which the log then says.
@@ -76,6 +79,13 @@ def assemble(
     state = open_state(home, settings.db_dsn, clock())
     closing.callback(state.close)
     key = token_key.load(home.token_key)
+    telemetry = Telemetry()
+    otlp = None
+    if settings.otlp_endpoint is not None:
+        from goosed_daemon.otlp import Otlp  # OpenTelemetry takes a while to load
+
+        otlp = Otlp(settings.otlp_endpoint, services(settings.roles)[0], telemetry)
+        closing.callback(otlp.close)
     return Deps(
         settings=settings,
         state=state,
@@ -83,7 +93,8 @@ def assemble(
         agents=Agents(state, key, settings.agent_token_ttl),
         catalog=Catalog(store),
         profiles=Profiles(home.infra, interval=0),
-        telemetry=Telemetry(),
+        telemetry=telemetry,
+        otlp=otlp,
         strangers=audit.Strangers(),
         sightings=Sightings(),
         clock=clock,

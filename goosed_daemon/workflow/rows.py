@@ -90,6 +90,23 @@ def take(transaction: Transaction, state: State, limit: int) -> dict[str, list[t
     return found
 
 
+def trace(state: State, mac: str) -> str | None:
+    """The trace of the machine's last installation; None when it never was armed."""
+    return _one(state, "select trace from workflows where mac = ? and current", mac)
+
+
+def trace_of_token(state: State, token: str) -> str | None:
+    """The trace of the installation that this boot token, by id, was offered for."""
+    words = "select trace from workflows where current and mac ="
+    return _one(state, f"{words} (select mac from tokens where id = ?)", token)
+
+
+def _one(state: State, statement: str, key: str) -> str | None:
+    with state.read() as transaction:
+        rows = transaction.execute(statement, (key,))
+    return rows[0][0] if rows else None
+
+
 def count(state: State) -> dict[str, int]:
     """How many machines are in each state."""
     with state.read() as transaction:

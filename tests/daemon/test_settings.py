@@ -200,6 +200,7 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
         "artifact_reads": "redirected", "s3_endpoint": "s3.example:9000", "s3_bucket": "goose",
         "s3_access_key": "key", "s3_secret_key": "secret", "s3_secure": "false",
         "s3_region": "eu-west-1", "s3_quota": "1000000",
+        "otlp_endpoint": "http://c:4318",
         "nats_url": "tls://token@n.example:4222", "nats_ca": "/c",
         "nats_credentials": "/d",
     }  # fmt: skip
