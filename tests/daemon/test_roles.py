@@ -58,7 +58,7 @@ def ask(url: str, body: object = None, **headers: str) -> tuple[int, str]:
     headers |= {"Content-Type": "application/json"} if body is not None else {}
     try:
         with urlopen(Request(url, data, headers), timeout=20) as response:
-            return response.status, response.read().decode()
+            return response.status, response.read().decode(errors="replace")
     except HTTPError as error:
         return error.code, error.read().decode()
 
