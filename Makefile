@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-stack fuzz tidy constraints generated lint bench parts stack-parts clean
+.PHONY: help quickstart test test-stack fuzz tidy charts constraints generated lint bench parts stack-parts clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,9 +29,13 @@ test-stack: $(READY) stack-parts ## Run the tests that need the large servers
 fuzz: $(READY) ## Fuzz every parser of outside input, SECONDS=60 each
 	@python -m tests.fuzz --seconds $(SECONDS)
 
-tidy: constraints generated ## Renew pins, sort, format, regenerate what is generated
+tidy: constraints generated ## Renew pins, sort, format, regenerate; build the charts' dependencies
 	@ruff check --fix --quiet .
 	@ruff format --quiet .
+	@$(MAKE) --no-print-directory charts
+
+charts: ## Build the dependencies of charts/goose: by helm on PATH, or by the one that stack-parts built
+	@scripts/helm.sh dependency build charts/goose
 
 constraints: $(READY) ## Renew constraints.txt and the other pins
 	@scripts/pin.sh
