@@ -159,4 +159,5 @@ PARTS = {
     "otelcol": _stack("otelcol"),
     "prometheus": _stack("prometheus"),
     "promtool": _stack("prometheus", "promtool"),
+    "tempo": _stack("tempo"),
 }

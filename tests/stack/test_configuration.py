@@ -82,3 +82,14 @@ def test_the_collector_refuses_a_component_that_it_has_not(tmp_path: Path) -> No
 
 def test_loki_takes_its_configuration() -> None:
     run(part("loki"), "-config.file", OTEL / "loki.yaml", "-config.expand-env", "-verify-config")
+
+
+def test_tempo_takes_its_configuration() -> None:
+    """By Tempo 1.5, which can be built here: docs/observability.md says what that leaves open."""
+    run(part("tempo"), "-config.file", OTEL / "tempo.yaml", "-config.verify")
+
+
+def test_tempo_refuses_a_key_that_there_is_not(tmp_path: Path) -> None:
+    (tmp_path / "tempo.yaml").write_text((OTEL / "tempo.yaml").read_text() + "storages: {}\n")
+    told = run(part("tempo"), "-config.file", tmp_path / "tempo.yaml", "-config.verify", ok=False)
+    assert "storages" in told
