@@ -25,6 +25,7 @@ from limits import probe
 from measure import HEADER, Side, compare, row
 from peers import against_hauler, against_restic, against_zarf
 from sealed import against_age
+from telemetry import with_signals
 
 
 class Bench:
@@ -222,6 +223,7 @@ PARTS = {
     "hauler": against_hauler,
     "small": Bench.small,
     "download": Bench.download,
+    "telemetry": with_signals,
 }
 
 
