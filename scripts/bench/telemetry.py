@@ -3,10 +3,10 @@
 Usage: python scripts/bench/telemetry.py [--rounds N] [--requests N]
 
 All daemons run from the first round to the last and are asked in turn, so that a slow moment of the
-machine hits each. All log requests on stderr, as they do unless told otherwise. `off` keeps no metric;
-`metrics` keeps them and is scraped for every 15 seconds of its turns; `all` also sends spans and lines
-to a collector that reads and forgets them; `dead` does so to one that accepts and never answers,
-`gone` to one that refuses.
+machine hits each. All log requests on stderr, as they do unless told otherwise. `off` keeps no
+metric; `metrics` keeps them and is scraped for every 15 seconds of its turns; `all` also sends
+spans and lines to a collector that reads and forgets them; `dead` does so to one that accepts and
+never answers, `gone` to one that refuses.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Daemon:
             program = _WITHOUT + _SERVE
         if endpoint is not None:
             environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
-        log = closing.enter_context(open(folder / "log", "wb"))
+        log = closing.enter_context((folder / "log").open("wb"))
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, "--listen", "127.0.0.1:0"],
             env=environ,
