@@ -15,7 +15,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -114,18 +113,19 @@ class Rack:
             return error.code, error.read().decode(errors="replace")
 
     def _go_on(self, stop: threading.Event) -> None:
-        for turn in count():
+        while True:
             for number in range(MACHINES):
                 if stop.is_set():
                     return
-                self._life(number, turn)
+                self._life(number)
+                stop.wait(0.1)
             for process in self.processes.values():
                 process.send_signal(signal.SIGHUP)  # takes its certificate up anew
             self.ask(self.urls["boot"] + "/v1/boot/ipxe?mac=52:54:00:ff:ff:ff")  # a stranger
             self.ask(self.urls["api"] + "/v1/machines")  # without a token
             self.ask(self.urls["api"] + "/healthz", {})  # which takes no POST
 
-    def _life(self, number: int, turn: int) -> None:
+    def _life(self, number: int) -> None:
         """One installation, to its end or to a failure, and the agent's after it."""
         mac = _mac(number)
         machines.arm(self.state, mac, 3, datetime.now(UTC), "operator")

@@ -7,8 +7,6 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,21 +16,6 @@ from tests.stack.rack import ROLES, Rack
 from tests.stack.servers import Stack, ask
 
 PATIENCE = 90.0  # seconds from the first request to the last series
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Rack]]:
-    """The stack, and a site at work that it watches."""
-    with ExitStack() as stopping:
-        folder = tmp_path_factory.mktemp("rack")
-        stack = Stack(tmp_path_factory.mktemp("stack"), stopping)
-        stack.start()
-        rack = Rack(folder, stopping, stack.url("otlp"))
-        rack.start()
-        targets = [rack.urls[role].removeprefix("https://") for role in ROLES]
-        stack.scrape(goosed=targets, ca=rack.ca)
-        rack.work()
-        yield stack, rack
 
 
 def asked() -> list[Expression]:
