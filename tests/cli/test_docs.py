@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -75,6 +76,26 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     }
     assert len(named) > 40
     assert named - there == set()
+
+
+def commands() -> list[str]:
+    """Every goosectl command in a block of README.md."""
+    blocks = (ROOT / "README.md").read_text().split("```")[1::2]
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.partition("#")[0].strip() for line in lines if line.startswith("goosectl ")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme_is_one_that_there_is(command: str) -> None:
+    known = gendocs.cli()
+    words = shlex.split(command)
+    verb = 2 if words[1] == "serve" else 3
+    help_ = known.split(f"### {' '.join(words[:verb])}\n", 1)[1].split("\n###", 1)[0]
+    for word in words[verb:]:
+        assert not word.startswith("--") or re.search(rf"^  {word}\b", help_, re.MULTILINE), word
+    options = [line for line in help_.splitlines() if line.startswith("  --")]
+    needed = {line.split()[0] for line in options if "[required]" in line}
+    assert needed <= set(words), "an option that it cannot do without is missing"
 
 
 def test_an_auditor_is_led_through_every_module_once() -> None:
