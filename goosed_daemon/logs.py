@@ -40,8 +40,11 @@ class JsonFormatter(logging.Formatter):
 
 def entry(record: logging.LogRecord) -> dict[str, object]:
     """What is written of a record: the fields of its `extra`, the trace it belongs to if there is
-    one, and no secret."""
-    told: dict[str, object] = {
+    one, and no secret. It is made once, for all who write it."""
+    told: dict[str, object] | None = getattr(record, "told", None)
+    if told is not None:
+        return told
+    told = record.told = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
         "logger": record.name,

@@ -1,71 +1,76 @@
-"""Spans and logs by OTLP over HTTP to a collector (OpenTelemetry protocol 1, "OTLP/HTTP").
+"""Spans, lines of the log and, where they are wanted this way, metrics for a collector, as
+OpenTelemetry's messages (opentelemetry-proto 1).
 
-Nothing waits for the collector: what is to be sent stands in a bounded queue, a thread sends it,
-and what finds no room or no collector is lost and counted. The libraries take a quarter of a second
-to load, so this module is imported only where an endpoint is set.
+The messages are made here, from what the daemon knows anyway, and not by OpenTelemetry's SDK: what
+that does for each request cost as much as the request (docs/adr/0013-otlp-without-the-sdk.md). They
+take a while to load, so this module is imported only where an endpoint is set.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple, TypeVar
 
-from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExportResult
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from bundles import __version__
-from goosed_daemon import logs, tracing
-from goosed_daemon.telemetry import EXPORTS, Telemetry
+from goosed_daemon import logs, otlp_metrics, tracing
+from goosed_daemon.otlp_common import SCOPE, Value, new_pair, pair, resource
+from goosed_daemon.otlp_sender import Collector, Post, Sender
+from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.workflow.transition import Change
 
-log = logging.getLogger("goosed.otlp")
+GRACE = 3.0  # seconds for what is left when the daemon stops
+T = TypeVar("T")
+Attributes = Mapping[str, Value]
 
-_TIMEOUT = 3.0  # seconds for one batch, its repetitions among them
-_GRACE = 3.0  # seconds for what is left when the daemon stops
-_QUEUE, _BATCH = 4096, 512  # spans, or lines
-_DELAY = 1000  # milliseconds at most from an event to its sending
-_SCOPE = InstrumentationScope("goose", __version__)
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-# Loggers of what sends the logs: their lines, sent, would make more of them.
-_OWN = ("opentelemetry", "urllib3", "requests", "goosed.otlp")
 
-Attributes = Mapping[str, str | int | float | bool]
+class _Ended(NamedTuple):
+    """A span. Times are nanoseconds since 1970."""
+
+    service: str
+    name: str
+    trace: str
+    span: str
+    parent: str
+    began: int
+    ended: int
+    attributes: Attributes
+    failed: bool
+    kind: Span.SpanKind.ValueType
+
+
+class _Line(NamedTuple):
+    """A line of the log."""
+
+    at: int  # nanoseconds since 1970
+    level: int
+    told: Mapping[str, object]
 
 
 class Otlp:
-    """The way to one collector."""
+    """The way to one collector. `service` is the process's own name."""
 
-    def __init__(self, endpoint: str, service: str, telemetry: Telemetry) -> None:
-        self._resources: dict[str, Resource] = {}
-        self._spans = BatchSpanProcessor(
-            _CountedSpans(telemetry, endpoint=f"{endpoint}/v1/traces", timeout=_TIMEOUT),
-            max_queue_size=_QUEUE,
-            max_export_batch_size=_BATCH,
-            schedule_delay_millis=_DELAY,
+    def __init__(self, collector: Collector, service: str, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        began = time.time_ns()
+
+        def sender(signal: str, encode: Callable[[Sequence[T]], bytes]) -> Sender[T]:
+            post = Post(collector, f"/v1/{signal}")
+            return Sender(signal, post, encode, telemetry, post.close)
+
+        self._spans = sender("traces", _traces)
+        self._lines: Sender[_Line] = sender("logs", lambda lines: _logs(service, lines))
+        self._metrics: Sender[otlp_metrics.Turn] = sender(
+            "metrics", lambda turns: otlp_metrics.encode(turns[-1], service, began)
         )
-        self._provider = LoggerProvider(self._resource(service), shutdown_on_exit=False)
-        self._provider.add_log_record_processor(
-            BatchLogRecordProcessor(
-                _CountedLogs(telemetry, endpoint=f"{endpoint}/v1/logs", timeout=_TIMEOUT),
-                max_queue_size=_QUEUE,
-                max_export_batch_size=_BATCH,
-                schedule_delay_millis=_DELAY,
-            )
-        )
-        self.handler: logging.Handler = _Handler(self._provider)
-        for name in _OWN:  # `goosed_telemetry_exports_total` tells it, without a line a second
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.handler: logging.Handler = _Handler(self._lines)
 
     def request(
         self,
@@ -77,17 +82,17 @@ class Otlp:
         attributes: Attributes,
         failed: bool,
     ) -> None:
-        """Sends the span of a request that was answered. Times are nanoseconds since 1970."""
+        """Sends the span of a request that was answered."""
         self._send(
             service, name, span.trace, span.span, span.parent, began, ended, attributes, failed,
-            SpanKind.SERVER,
+            Span.SPAN_KIND_SERVER,
         )  # fmt: skip
 
     def change(self, service: str, change: Change) -> None:
         """Sends a span for each step that a machine has left, and once it is at an end, the root
         span of its installation."""
         workflow, where = change.workflow, change.position
-        about: dict[str, str | int | float | bool] = {"goose.mac": workflow.mac}
+        about: dict[str, Value] = {"goose.mac": workflow.mac}
         about |= {"goose.machine": workflow.machine, "goose.profile": workflow.profile}
         root = tracing.root(workflow.trace)
         for left in change.left:
@@ -105,16 +110,19 @@ class Otlp:
                 _ns(where.since), told, where.state == "failed",
             )  # fmt: skip
 
+    def metrics(self) -> None:
+        """Sends all metrics as they are now."""
+        if not self._metrics.full():
+            self._metrics.put((time.time_ns(), list(self._telemetry.families())))
+
     def close(self) -> None:
         """Sends what is left, for a few seconds at most."""
-        threads = [
-            threading.Thread(target=end, daemon=True)
-            for end in (self._spans.shutdown, self._provider.shutdown)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(_GRACE)
+        end = time.monotonic() + GRACE
+        senders = (self._spans, self._lines, self._metrics)
+        for sender in senders:
+            sender.stop()
+        for sender in senders:
+            sender.close(end - time.monotonic())
 
     def _send(
         self,
@@ -127,102 +135,87 @@ class Otlp:
         ended: int,
         attributes: Attributes,
         failed: bool,
-        kind: SpanKind = SpanKind.INTERNAL,
+        kind: Span.SpanKind.ValueType = Span.SPAN_KIND_INTERNAL,
     ) -> None:
-        self._spans.on_end(
-            ReadableSpan(
-                name,
-                context=_context(trace, span),
-                parent=_context(trace, parent) if parent else None,
-                resource=self._resource(service),
-                attributes=attributes,
-                kind=kind,
-                status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
-                start_time=began,
-                end_time=max(began, ended),
-                instrumentation_scope=_SCOPE,
-            )
+        if self._spans.full():
+            return
+        ended = max(began, ended)
+        self._spans.put(
+            _Ended(service, name, trace, span, parent, began, ended, attributes, failed, kind)
         )
-
-    def _resource(self, service: str) -> Resource:
-        if service not in self._resources:
-            about = {"service.name": service, "service.version": __version__}
-            self._resources[service] = Resource(about)
-        return self._resources[service]
 
 
 class _Handler(logging.Handler):
     """Sends each line of the log, with what the JSON on stderr says and no more."""
 
-    def __init__(self, provider: LoggerProvider) -> None:
+    def __init__(self, lines: Sender[_Line]) -> None:
         super().__init__()
-        self._logger = provider.get_logger("goose", __version__)
+        self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith(_OWN):
-            return
-        entry = logs.entry(record)
-        trace, span = entry.pop("trace_id", None), entry.pop("span_id", None)
-        message = entry.pop("message")
-        del entry["time"]
-        self._logger.emit(
-            LogRecord(
-                timestamp=int(record.created * 1e9),
-                observed_timestamp=int(record.created * 1e9),
-                trace_id=int(str(trace), 16) if trace else None,
-                span_id=int(str(span), 16) if span else None,
-                trace_flags=_SAMPLED,
-                severity_text=record.levelname,
-                severity_number=_SEVERITY.get(record.levelno, SeverityNumber.INFO),
-                body=str(message),
-                attributes={key: _plain(value) for key, value in entry.items()},
-            )
+        if not self._lines.full():
+            at = int(record.created * 1e9)
+            self._lines.put(_Line(at, record.levelno, logs.entry(record)))
+
+
+def _traces(spans: Sequence[_Ended]) -> bytes:
+    message = ExportTraceServiceRequest()
+    scopes = {}
+    for ended in spans:
+        if ended.service not in scopes:
+            of = message.resource_spans.add(resource=resource(ended.service))
+            scopes[ended.service] = of.scope_spans.add(scope=SCOPE)
+        span = scopes[ended.service].spans.add(
+            trace_id=bytes.fromhex(ended.trace),
+            span_id=bytes.fromhex(ended.span),
+            parent_span_id=bytes.fromhex(ended.parent),
+            name=ended.name,
+            kind=ended.kind,
+            start_time_unix_nano=ended.began,
+            end_time_unix_nano=ended.ended,
+            attributes=[pair(key, value) for key, value in ended.attributes.items()],
         )
+        if ended.failed:
+            span.status.code = Status.STATUS_CODE_ERROR
+    return bytes(message.SerializeToString())
 
 
-class _CountedSpans(OTLPSpanExporter):
-    """Counts what was sent, and what was lost."""
+def _logs(service: str, lines: Sequence[_Line]) -> bytes:
+    message = ExportLogsServiceRequest()
+    of = message.resource_logs.add(resource=resource(service))
+    records = of.scope_logs.add(scope=SCOPE).log_records
+    for at, level, told in lines:
+        number, name = _SEVERITY.get(level, _SEVERITY[logging.INFO])
+        record = records.add(
+            time_unix_nano=at,
+            observed_time_unix_nano=at,
+            severity_number=number,
+            severity_text=name,
+            body=AnyValue(string_value=str(told["message"])),
+            trace_id=bytes.fromhex(str(told.get("trace_id", ""))),
+            span_id=bytes.fromhex(str(told.get("span_id", ""))),
+            attributes=[
+                (new_pair if key in _NEW else pair)(
+                    key, value if isinstance(value, str | int | float) else str(value)
+                )
+                for key, value in told.items()
+                if key not in _ELSEWHERE
+            ],
+        )
+        if record.trace_id:
+            record.flags = 1  # sampled
+    return bytes(message.SerializeToString())
 
-    def __init__(self, telemetry: Telemetry, **more: Any) -> None:
-        super().__init__(**more)
-        self._telemetry = telemetry
 
-    def export(self, spans: Any) -> SpanExportResult:
-        result = super().export(spans)
-        sent = result is SpanExportResult.SUCCESS
-        self._telemetry.count(EXPORTS, "traces", "sent" if sent else "lost", by=len(spans))
-        return result
-
-
-class _CountedLogs(OTLPLogExporter):
-    """The same of lines."""
-
-    def __init__(self, telemetry: Telemetry, **more: Any) -> None:
-        super().__init__(**more)
-        self._telemetry = telemetry
-
-    def export(self, batch: Any) -> LogRecordExportResult:
-        result = super().export(batch)
-        sent = result is LogRecordExportResult.SUCCESS
-        self._telemetry.count(EXPORTS, "logs", "sent" if sent else "lost", by=len(batch))
-        return result
-
-
+_NEW = {"id", "target", "seconds", "exception"}  # fields that hardly ever are the same again
+_ELSEWHERE = {"time", "message", "trace_id", "span_id"}
 _SEVERITY = {
-    logging.DEBUG: SeverityNumber.DEBUG,
-    logging.INFO: SeverityNumber.INFO,
-    logging.WARNING: SeverityNumber.WARN,
-    logging.ERROR: SeverityNumber.ERROR,
-    logging.CRITICAL: SeverityNumber.FATAL,
+    logging.DEBUG: (SeverityNumber.SEVERITY_NUMBER_DEBUG, "DEBUG"),
+    logging.INFO: (SeverityNumber.SEVERITY_NUMBER_INFO, "INFO"),
+    logging.WARNING: (SeverityNumber.SEVERITY_NUMBER_WARN, "WARNING"),
+    logging.ERROR: (SeverityNumber.SEVERITY_NUMBER_ERROR, "ERROR"),
+    logging.CRITICAL: (SeverityNumber.SEVERITY_NUMBER_FATAL, "CRITICAL"),
 }
-
-
-def _plain(value: object) -> str | int | float | bool:
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
-def _context(trace: str, span: str) -> SpanContext:
-    return SpanContext(int(trace, 16), int(span, 16), is_remote=False, trace_flags=_SAMPLED)
 
 
 def _ns(at: datetime) -> int:

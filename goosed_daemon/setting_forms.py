@@ -6,12 +6,12 @@ What it says names no value that may be a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from goosed_daemon import duration
 
@@ -137,6 +137,20 @@ def nats_url(text: str) -> str:
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("it may hold only scheme, host and port, and a token before the host")
     return text
+
+
+def headers(text: str) -> Mapping[str, str]:
+    """Headers of HTTP, as OpenTelemetry's specification has them in OTEL_EXPORTER_OTLP_HEADERS."""
+    # The values may be secrets: no error shows them.
+    found = {}
+    for item in text.split(","):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise ValueError("the value is not NAME=VALUE, or several of them with commas between")
+        found[name] = unquote(value)
+        if not found[name].isascii() or not found[name].isprintable():
+            raise ValueError(f"the value of {name} has characters that a header cannot have")
+    return found
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -276,6 +276,30 @@ TABLE = (
         " ([how](observability.md)). Not set: none are sent. Metrics are scraped in any case.",
     ),
     Setting(
+        "otlp_ca",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        Path,
+        None,
+        "PEM file of the authorities that the collector's certificate is checked against. Not set:"
+        " the system's.",
+    ),
+    Setting(
+        "otlp_headers",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        forms.headers,
+        None,
+        "Headers sent to the collector with everything, as `NAME=VALUE,NAME=VALUE`, their values"
+        " percent-encoded: what shows it who the daemon is.",
+    ),
+    Setting(
+        "otlp_metrics",
+        "GOOSED_OTLP_METRICS",
+        forms.or_none(forms.span("1s", "1h")),
+        "none",
+        "How often metrics are sent to the collector, such as `15s`. `none` while they are scraped:"
+        " who does both counts everything twice.",
+    ),
+    Setting(
         "artifact_reads",
         "GOOSED_ARTIFACT_READS",
         forms.one_of("proxied", "redirected"),

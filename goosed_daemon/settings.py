@@ -64,6 +64,9 @@ class Settings:
     identity: Path | None
     log_level: str
     otlp_endpoint: str | None
+    otlp_ca: Path | None
+    otlp_headers: Mapping[str, str] | None = field(repr=False)  # may hold a secret
+    otlp_metrics: timedelta | None
     artifact_reads: str
     s3_endpoint: str | None
     s3_bucket: str | None
@@ -260,7 +263,7 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def _secret(key: str, value: str) -> bool:
-    return key == "s3_secret_key" or (key == "nats_url" and "@" in value)
+    return key in ("s3_secret_key", "otlp_headers") or (key == "nats_url" and "@" in value)
 
 
 def _unknown(name: str, known: list[str], where: str) -> UnknownSetting:

@@ -7,12 +7,13 @@ where a metric is of machines that enrolled, whose number is bounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
 
 # Seconds. Fixed by the dashboards and alerts that read them.
@@ -192,8 +193,8 @@ EXPORTS = Metric(
     "goosed_telemetry_exports_total",
     Counter,
     ("signal", "outcome"),
-    "Spans (`traces`) and lines (`logs`) `sent` to the collector, and `lost` since it did not take"
-    " them.",
+    "Spans (`traces`), lines (`logs`) and turns of pushed `metrics` that were `sent` to the"
+    " collector, and `lost` since it did not take them or the queue was full.",
 )
 
 METRICS = (
@@ -259,6 +260,10 @@ class Telemetry:
         gauge.clear()
         for label, value in values.items():
             gauge.labels(label).set(value)
+
+    def families(self) -> Iterable[Family]:
+        """All metrics, as prometheus_client has them."""
+        return self._registry.collect()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics and their content type: in the text format of OpenMetrics where `accept`,

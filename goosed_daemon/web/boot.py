@@ -119,9 +119,14 @@ class Boot:
         infra = await self._current.infra()
         where = bases(deps, request, infra.site.url)
         machine = boot.recognise(infra, given, uuid, serial)
-        await deps.join(rows.trace, machine.mac[0])
-        await self._check(infra, machine, where, language)
-        offer = await deps.in_state(
+        try:
+            await self._check(infra, machine, where, language)
+        except GooseError:
+            await deps.join(rows.trace, machine.mac[0])
+            raise
+        offer = await deps.joined(
+            rows.trace,
+            machine.mac[0],
             deps.tokens.offer,
             machine.mac[0],
             deps.clock(),

@@ -77,6 +77,27 @@ class Deps:
             if trace := await self.in_state(find, self.state, key):
                 span.join(trace)
 
+    async def joined(
+        self,
+        find: Callable[[State, str], str | None],
+        key: str,
+        call: Callable[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """`join`, and then `in_state`, on one way to the state."""
+        span = CURRENT.get()
+        if span is None:
+            return await self.in_state(call, *args, **kwargs)
+
+        def both() -> T:
+            with suppress(GooseError):
+                if trace := find(self.state, key):
+                    span.join(trace)
+            return call(*args, **kwargs)
+
+        return await self.in_state(both)
+
     async def in_state(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls something that blocks on the state."""
         return await _run(self.state_threads, call, *args, **kwargs)

@@ -82,9 +82,11 @@ def assemble(
     telemetry = Telemetry()
     otlp = None
     if settings.otlp_endpoint is not None:
-        from goosed_daemon.otlp import Otlp  # OpenTelemetry takes a while to load
+        from goosed_daemon.otlp import Otlp  # OpenTelemetry's messages take a while to load
+        from goosed_daemon.otlp_sender import Collector
 
-        otlp = Otlp(settings.otlp_endpoint, services(settings.roles)[0], telemetry)
+        collector = Collector(settings.otlp_endpoint, settings.otlp_ca, settings.otlp_headers or {})
+        otlp = Otlp(collector, services(settings.roles)[0], telemetry)
         closing.callback(otlp.close)
     return Deps(
         settings=settings,
@@ -123,6 +125,7 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
         tallying = asyncio.create_task(_tally(deps))
         telling = asyncio.create_task(_tell(deps))
         measuring = asyncio.create_task(vitals.pulse(deps))
+        pushing = asyncio.create_task(vitals.pushing(deps))
         try:
             with _ready_file(deps.settings.ready_file, urls):
                 log.info(
@@ -136,6 +139,7 @@ async def _serve(deps: Deps, ready: Callable[[Urls], None]) -> None:
             tallying.cancel()
             telling.cancel()
             measuring.cancel()
+            pushing.cancel()
     log.info("stopped")
 
 

@@ -71,6 +71,22 @@ class Vitals:
         deps.telemetry.set(LAST_IMPORT, at)
 
 
+async def pushing(deps: Deps) -> None:
+    """Has metrics sent to the collector, where that is wanted, until it is cancelled; and then once
+    more, so that the last are not lost."""
+    every = deps.settings.otlp_metrics
+    if deps.otlp is None or every is None:
+        return
+    vitals = Vitals(deps, Current(deps))
+    try:
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            await vitals.refresh()
+            deps.otlp.metrics()
+    finally:
+        deps.otlp.metrics()
+
+
 async def pulse(deps: Deps) -> None:
     """Measures, until it is cancelled, how late the event loop wakes."""
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 import zlib
@@ -12,6 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -22,6 +26,8 @@ class Received:
     url: str = ""
     spans: list[tuple[str, Any]] = field(default_factory=list)
     lines: list[tuple[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)  # by name, one for each turn
+    headers: list[dict[str, str]] = field(default_factory=list)
 
     def until(self, there: Callable[[], bool], seconds: float = 15) -> None:
         """Waits until it has come."""
@@ -36,7 +42,7 @@ class Received:
 
 
 @contextmanager
-def receiving() -> Iterator[Received]:
+def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Received]:
     """A receiver on a free port."""
     received = Received()
 
@@ -45,7 +51,12 @@ def receiving() -> Iterator[Received]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = zlib.decompress(body, 31)
-            if self.path == "/v1/traces":
+            received.headers.append(dict(self.headers))
+            if self.path == "/v1/metrics":
+                for of in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                    for scope in of.scope_metrics:
+                        received.metrics.append({metric.name: metric for metric in scope.metrics})
+            elif self.path == "/v1/traces":
                 for of in ExportTraceServiceRequest.FromString(body).resource_spans:
                     for scope in of.scope_spans:
                         received.spans += [(_service(of), span) for span in scope.spans]
@@ -61,7 +72,9 @@ def receiving() -> Iterator[Received]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    received.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    received.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

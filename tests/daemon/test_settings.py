@@ -184,6 +184,20 @@ def test_a_token_of_nats_in_a_file_that_others_may_read_is_refused(tmp_path: Pat
     assert load(tmp_path, "nats_url: nats://n.example\n").nats_url == "nats://n.example"
 
 
+def test_headers_for_the_collector_are_read_as_opentelemetry_has_them(tmp_path: Path) -> None:
+    given = "authorization=Bearer%20hidden, x-scope-orgid = site-a"
+    settings = load(tmp_path, OTEL_EXPORTER_OTLP_HEADERS=given)
+    assert settings.otlp_headers == {"authorization": "Bearer hidden", "x-scope-orgid": "site-a"}
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["hidden", "a b=hidden", "a=hidden%0d%0aX: y", "a=hidden%00"])
+def test_a_header_that_is_none_is_refused_and_not_repeated(tmp_path: Path, value: str) -> None:
+    with pytest.raises(BadSetting, match="OTEL_EXPORTER_OTLP_HEADERS") as caught:
+        load(tmp_path, OTEL_EXPORTER_OTLP_HEADERS=value)
+    assert "hidden" not in caught.value.message
+
+
 def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
     values = {
         "lab": "false", "roles": "api, bootd", "listen": "0.0.0.0:81",
@@ -200,7 +214,8 @@ def test_every_setting_can_be_given_both_ways(tmp_path: Path) -> None:
         "artifact_reads": "redirected", "s3_endpoint": "s3.example:9000", "s3_bucket": "goose",
         "s3_access_key": "key", "s3_secret_key": "secret", "s3_secure": "false",
         "s3_region": "eu-west-1", "s3_quota": "1000000",
-        "otlp_endpoint": "http://c:4318",
+        "otlp_endpoint": "http://c:4318", "otlp_ca": "/o.crt", "otlp_headers": "a=b",
+        "otlp_metrics": "15s",
         "nats_url": "tls://token@n.example:4222", "nats_ca": "/c",
         "nats_credentials": "/d",
     }  # fmt: skip

@@ -144,6 +144,8 @@ def test_a_collector_that_is_away_holds_up_neither_requests_nor_the_end(site: Pa
         with logged(site, endpoint, GOOSED_RATE_ADDRESS="none") as (process, url):
             for _ in range(6000):  # more than a queue holds
                 ask(f"{url}/healthz")
+            lost = r'exports_total{outcome="lost",signal="traces"} (\S+)'
+            assert float(found(lost, ask(f"{url}/metrics")[1])) >= 6000 - 4096 - 3 * 256
             began = time.monotonic()
             process.terminate()
             process.communicate(timeout=30)
