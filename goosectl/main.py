@@ -33,6 +33,7 @@ NOUNS = {
     "admin-token": ("goosectl.admin_token", "Say who may use the administration over HTTP."),
     "db": ("goosectl.db", "Bring the site's state database to this version."),
     "pki": ("goosectl.pki", "Make the site's own certificates."),
+    "site": ("goosectl.backup", "Back the whole site up, and get it back."),
     "doctor": ("goosectl.doctor", "Look for what is wrong at this site, and how to mend it."),
     "serve": ("goosectl.serve", "Serve boot scripts, rendered files and content (as goosed does)."),
 }

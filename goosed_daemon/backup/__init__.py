@@ -1,0 +1,1 @@
+"""A site in one sealed file, and a site made from one: docs/backup.md."""
