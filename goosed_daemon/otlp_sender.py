@@ -134,10 +134,12 @@ class Sender(Generic[T]):
         while not self._end.is_set():
             if self._away:
                 self._end.wait(self._away)
+                least = 1
             else:
-                self._wake.wait(_DELAY)
+                # Woken for a batch, whatever came since waits for the next: small ones cost more.
+                least = _BATCH if self._wake.wait(_DELAY) else 1
             self._wake.clear()
-            while self._queue and self._send() and not self._away:
+            while len(self._queue) >= least and self._send():
                 continue
         while self._queue and self._send():  # once more: it may be back
             continue
