@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import re
 import secrets
 import time
@@ -31,6 +32,8 @@ REQUEST_ID = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"}
 _ID = web.RequestKey("request_id", str)
+# Ids of spans are no secrets, and the system's randomness takes a call each time.
+_RANDOM = random.Random()  # noqa: S311
 CLIENT_GONE = 499  # nginx's number for it; nobody receives it
 # The status to record of a response that was cut.
 ENDED = web.RequestKey("ended", int)
@@ -64,7 +67,7 @@ def middleware(
         request_id = request[_ID] = _request_id(request)
         span = mark = None
         if otlp is not None:
-            span = tracing.begin(request.headers.get("traceparent"), secrets.token_bytes)
+            span = tracing.begin(request.headers.get("traceparent"), _RANDOM.randbytes)
             mark = tracing.CURRENT.set(span)
         status = CLIENT_GONE
         try:

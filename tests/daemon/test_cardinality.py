@@ -1,4 +1,4 @@
-"""Series are few whatever anybody sends: labels come from what the daemon knows, never from outside."""
+"""Series are few whatever anybody sends: labels come from what the daemon knows."""
 
 from __future__ import annotations
 
