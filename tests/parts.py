@@ -149,6 +149,7 @@ PARTS = {
     "ssh-keygen": Part("openssh-client", _command("ssh-keygen")),
     "strace": Part("strace", _command("strace")),
     "systemd-networkd": Part("systemd", _file("/lib/systemd/systemd-networkd")),
+    "systemd-analyze": Part("systemd", _command("systemd-analyze")),
     "systemd": Part("systemd", _file("/usr/lib/systemd/systemd", "/lib/systemd/systemd")),
     "tar": Part("tar", _command("tar")),
     "unshare": Part("util-linux", _command("unshare")),
