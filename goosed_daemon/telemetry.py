@@ -303,7 +303,8 @@ Generated from `goosed_daemon/telemetry.py`; do not edit.
 
 `GET /metrics` gives them in the text format of Prometheus, or of OpenMetrics, with exemplars, where
 that is asked for. `service` is `goosed-bootd` for the
-routes that machines boot from, `goosed-agents` for those of agents and `goosed-api` for the others;
+routes that machines boot from and for all that comes to the boot listener, `goosed-agents` for the
+routes of agents, and else the name of the process ([roles](roles.md));
 `route` is the route's template, never the path that was asked for, and `unmatched` for paths that
 no route has.
 

@@ -82,7 +82,7 @@ def create_app(deps: Deps) -> web.Application:
 def create_boot_app(deps: Deps) -> web.Application:
     """What the boot listener serves: the few routes that firmware needs, and for every other one
     the answer that it is served elsewhere."""
-    return _app(deps, [(route, route.boot or elsewhere) for route in routes(deps)])
+    return _app(deps, [(route, route.boot or elsewhere) for route in routes(deps)], boot=True)
 
 
 async def elsewhere(request: web.Request) -> web.Response:
@@ -95,12 +95,15 @@ async def another_role(request: web.Request) -> web.Response:
     raise RoleElsewhere("this process has not the role that serves this")
 
 
-def _app(deps: Deps, served: Sequence[tuple[Route, Handler]]) -> web.Application:
-    own, *others = services(deps.settings.roles)
+def _app(
+    deps: Deps, served: Sequence[tuple[Route, Handler]], *, boot: bool = False
+) -> web.Application:
+    # What comes to the boot listener is bootd's, whatever else the process is.
+    own, *others = (BOOTD,) if boot else services(deps.settings.roles)
     labels = {}
     app = web.Application(client_max_size=64 * 1024)
     for route, handler in served:
-        ours = route.service in (own, *others, EVERY)
+        ours = boot or route.service in (own, *others, EVERY)
         answer = handler if ours else another_role
         added = app.router.add_route(route.method, route.path, answer)
         if route.method == "GET":

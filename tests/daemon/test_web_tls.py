@@ -203,6 +203,20 @@ async def test_what_is_not_for_firmware_is_not_on_the_boot_listener(
         assert error["code"] in ("not-on-boot-listener", "route-unknown")
 
 
+async def test_what_comes_to_the_boot_listener_is_counted_as_bootds(site: TlsLab) -> None:
+    for path in ("/healthz", "/no/such", "/v1/agents/m1"):
+        await site.curl(f"{site.boot}{path}")
+    await site.curl(f"{site.lab.url}/healthz", ca=site.ca)
+    text = site.lab.deps.telemetry.exposition()[0].decode()
+    counts = re.findall(r'duration_seconds_count{.*route="(.*?)",service="(.*?)"', text)
+    assert set(counts) == {
+        ("/healthz", "goosed-bootd"),
+        ("/healthz", "goosed-api"),
+        ("unmatched", "goosed-bootd"),
+        ("/v1/agents/{machine}", "goosed-bootd"),
+    }
+
+
 async def test_every_route_is_on_the_boot_listener_by_decision_only(site: TlsLab) -> None:
     there = {route.path for route in routes(site.lab.deps) if route.boot is not None}
     assert there == {
