@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from bundles.files.durable import replace_file
 from bundles.progress import SILENT
 from bundles.store import fsck
 from bundles.store.errors import StoreError
@@ -318,7 +319,7 @@ contents:
 def building(site: Site, out: Path) -> tuple[str | Path, ...]:
     """The command that builds a bundle of several volumes into `out`."""
     recipe = site.folder / "base.yaml"
-    recipe.write_text(RECIPE)
+    replace_file(recipe, RECIPE.encode())  # in one step: the other lane may be reading it
     return ("bundle", "build", recipe, "--key", site.key, "--volume-size", "200000", "--out", out)
 
 
