@@ -22,3 +22,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Rack
         stack.scrape(goosed=targets, ca=rack.ca)
         rack.work()
         yield stack, rack
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the tables that tests recorded, which come from other processes too."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "table" and report.when == "call":
+                terminalreporter.write_line(str(value))

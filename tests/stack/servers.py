@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -28,10 +29,13 @@ Words = Sequence[object]
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port that nobody listens on. It is below those that the kernel gives to connections: the
+    many that a site at work makes would take it before its server does."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with closing(socket.socket()) as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 def ask(url: str, **query: str) -> tuple[int, str]:

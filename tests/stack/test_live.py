@@ -7,9 +7,8 @@ import json
 import math
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.observability import Expression, panel_expressions, rule_expressions
 from tests.stack.rack import ROLES, Rack
@@ -61,7 +60,7 @@ def test_an_alert_is_taken_apart_to_what_it_compares() -> None:
 
 
 def test_every_panel_rule_and_alert_has_an_answer(
-    site: tuple[Stack, Rack], capsys: pytest.CaptureFixture[str]
+    site: tuple[Stack, Rack], record_property: Callable[[str, object], None]
 ) -> None:
     stack, _ = site
     table: dict[str, tuple[Expression, int]] = {}
@@ -73,10 +72,10 @@ def test_every_panel_rule_and_alert_has_an_answer(
                 table[expression.where] = (expression, found)
                 waiting.remove(expression)
         time.sleep(1)
-    with capsys.disabled():
-        print("\n| panel, rule or alert | expression | samples |\n|---|---|---|")
-        for where, (expression, found) in sorted(table.items()):
-            print(f"| {where} | `{' '.join(expression.filled.split())}` | {found} |")
+    lines = ["| panel, rule or alert | expression | samples |", "|---|---|---|"]
+    for where, (expression, found) in sorted(table.items()):
+        lines.append(f"| {where} | `{' '.join(expression.filled.split())}` | {found} |")
+    record_property("table", "\n".join(lines))
     assert [(one.where, one.filled) for one in waiting] == []
 
 
