@@ -20,7 +20,6 @@ from pathlib import Path
 
 import pytest
 
-from bundles.files.durable import replace_file
 from bundles.progress import SILENT
 from bundles.store import fsck
 from bundles.store.errors import StoreError
@@ -303,24 +302,10 @@ def test_reading_goes_on_while_versions_come_and_go(
         assert _value(read) and not faults, faults
 
 
-RECIPE = """\
-apiVersion: goose/v1
-kind: Bundle
-name: base
-version: 2.0
-sequence: 2
-audience: any
-contents:
-  - tree: source-base2.0
-    as: t
-"""
-
-
 def building(site: Site, out: Path) -> tuple[str | Path, ...]:
     """The command that builds a bundle of several volumes into `out`."""
-    recipe = site.folder / "base.yaml"
-    replace_file(recipe, RECIPE.encode())  # in one step: the other lane may be reading it
-    return ("bundle", "build", recipe, "--key", site.key, "--volume-size", "200000", "--out", out)
+    build = ("bundle", "build", site.recipe, "--key", site.key)
+    return (*build, "--volume-size", "200000", "--out", out)
 
 
 @pytest.mark.timeout(900)

@@ -38,6 +38,19 @@ _EXPECTED = {
 }
 
 
+_RECIPE = """\
+apiVersion: goose/v1
+kind: Bundle
+name: base
+version: 2.0
+sequence: 2
+audience: any
+contents:
+  - tree: source-base2.0
+    as: t
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
     """Something that changes a store, and may be ended at any moment."""
@@ -63,6 +76,8 @@ class Site:
         self.folder, self._lane = folder, lane
         self.workshop = Workshop(folder)
         self.key = folder / "keys/release"
+        self.recipe = folder / "base.yaml"
+        self.recipe.write_text(_RECIPE)
         self.media: dict[str, Path] = {}
         for (name, version), content in _CONTENT.items():
             self._media(name, version, content, f"{name}{version}", volume_size=300_000)
