@@ -55,6 +55,9 @@ class PendingFile:
         """As `write`, for the volume's last bytes."""
         self._put(data, at)
 
+    def rest(self) -> None:
+        """Gives back memory; little is written from now on."""
+
     def sync(self) -> None:
         """Makes the whole file durable."""
         self._writing_out.wait()

@@ -70,6 +70,7 @@ class Assembly:
                 if isinstance(item, Large):
                     twins.settle(item, piece.layer.size)
                 found.add(piece, writer.add(piece.layer, item, found.seen, self._progress), item)
+            writer.file.rest()
         return found
 
     def _shares(self) -> Iterator[Sequence[Piece]]:

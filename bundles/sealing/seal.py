@@ -8,16 +8,21 @@ docs/adr/0010-sealing-in-one-pass.md.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from bundles import digest as digests
 from bundles.errors import GooseError
 from bundles.files import buffers, keyfile
+from bundles.files.direct import DirectFile
 from bundles.files.keyfile import BadKey
 from bundles.files.pending import PendingFile
+from bundles.progress import Progress
 from bundles.sealing import agefile
 from bundles.sealing.agefile import CHUNK, SEALED_CHUNK, TAG
 from bundles.signing import agekey
@@ -78,6 +83,7 @@ class SealedFile(PendingFile):
     def __init__(self, path: Path, recipients: Sequence[Recipient]) -> None:
         header, file_key = _header(recipients, path)
         super().__init__(path)
+        self._direct = DirectFile(self._temporary, self.descriptor)
         nonce = os.urandom(agefile.NONCE)
         self._put(header + nonce, 0)
         self._start = len(header) + len(nonce)
@@ -86,6 +92,26 @@ class SealedFile(PendingFile):
         self._unsealed: dict[int, _Partial | None] = {}  # below `_beyond`; None: no byte is here
         self._beyond = 0  # chunks from here on are untouched
         self._size: int | None = None  # of the volume, once it is known
+
+    def __exit__(self, *_: object) -> None:
+        self._direct.close()
+        super().__exit__(*_)
+
+    @property
+    def size(self) -> int:
+        """See `PendingFile`."""
+        self._direct.flush()
+        return super().size
+
+    def digest(self, progress: Progress, stop: threading.Event) -> str:
+        """See `PendingFile`."""
+        whole = hashlib.sha256()
+        for piece in self._direct.pieces():
+            whole.update(piece)
+            progress.advance(len(piece))
+            if stop.is_set():
+                break
+        return digests.PREFIX + whole.hexdigest()
 
     def write(self, data: bytes | bytearray | memoryview, at: int) -> None:
         """See `PendingFile`."""
@@ -107,6 +133,15 @@ class SealedFile(PendingFile):
         self.write(data, at)
         if self._unsealed:
             raise AssertionError(f"{self.path.name}: chunks {list(self._unsealed)} are not whole")
+        self.rest()
+
+    def rest(self) -> None:
+        """See `PendingFile`."""
+        self._direct.flush()
+
+    def _put(self, data: bytes | bytearray | memoryview, at: int) -> None:
+        with memoryview(data) as view:
+            self._direct.write(view, at)
 
     def _gather(self, index: int, offset: int, part: memoryview) -> None:
         self._touch(index)
