@@ -44,7 +44,8 @@ ORDER: Mapping[str, str] = {
         files.yaml_events files.document files.wording sources.lock sources.artifact sources
         sources.files sources.tree sources.url sources.made making.recipe packages.package
         packages packages.rpm packages.deb packages.wheel packages.listed packages.order
-        making.sbom making.provenance making.plan making.gather making.found files.direct files.pending
+        making.sbom making.provenance making.plan making.gather making.found
+        files.pending files.direct
         making.writer making.assemble making.build reading.sheet site.compare""",
     "8. The builder of deltas and repairs, and a site's inventory": """
         site.inventory making.volumebase making.match making.fill making.packvolumes
