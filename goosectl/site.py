@@ -92,12 +92,20 @@ def identities(paths: Sequence[Path] | None) -> list[Unwrapper]:
 
 def downloads() -> Downloads:
     """The cache of downloaded inputs: `goose/downloads` in the user's cache folder (XDG Base
-    Directory Specification, `XDG_CACHE_HOME`)."""
+    Directory Specification, `XDG_CACHE_HOME`). Who fetches from registries is in the files of
+    containers-auth.json(5) and of Docker."""
+    from bundles.sources import credentials
     from bundles.sources.url import Downloads
 
     base = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    return Downloads(cache / "goose" / "downloads")
+    docker = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
+    logins = [Path(docker) / "config.json"]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        logins.insert(0, Path(runtime) / "containers" / "auth.json")
+    if named := os.environ.get("REGISTRY_AUTH_FILE"):
+        logins = [Path(named)]
+    return Downloads(cache / "goose" / "downloads", credentials=credentials.of_files(logins))
 
 
 def site_id() -> str | None:

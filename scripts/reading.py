@@ -22,7 +22,7 @@ ORDER: Mapping[str, str] = {
     "1. What decides whether a bundle is believed": """
         errors digest format.canonical format.paths format.fields signing.sshkey signing.sshsig
         format.statement signing.trustform signing.trust signing.policy format.layout
-        format.content format.volume reading.verify reading.head reading.scan""",
+        format.image format.content format.volume reading.verify reading.head reading.scan""",
     "2. What lies on the media": """
         reading.volumelist reading.beside reading.media reading.delivery reading.faults
         reading.tally files.hashing reading.wholes site.check reading.transit""",
@@ -42,7 +42,9 @@ ORDER: Mapping[str, str] = {
         reading.unpack format.chunks site.receipt site.receipt_trust format.repair_request""",
     "7. The builder": """
         files.yaml_events files.document files.wording sources.lock sources.artifact sources
-        sources.files sources.tree sources.url sources.made making.recipe packages.package
+        sources.files sources.tree sources.transfer sources.credentials sources.url
+        sources.reference sources.registry sources.image sources.layouts sources.archives
+        sources.oci sources.made making.recipe packages.package
         packages packages.rpm packages.deb packages.wheel packages.listed packages.order
         making.sbom making.provenance making.plan making.gather making.found
         files.pending files.direct

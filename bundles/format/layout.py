@@ -31,6 +31,8 @@ EMPTY_DIGEST = digests.of(EMPTY)
 ARTIFACT_TYPES = {
     "file": "application/vnd.goose.file.v1",
     "tree": "application/vnd.goose.tree.v1",
+    "image": "application/vnd.goose.image.v1",
+    "chart": "application/vnd.goose.chart.v1",
     "sbom": "application/vnd.cyclonedx+json",
     "provenance": "application/vnd.in-toto+json",
 }
@@ -59,9 +61,12 @@ _PART = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 _quoted = json.JSONEncoder(ensure_ascii=False).encode  # a text as JSON
 
 
+IMAGE_TYPES = (ARTIFACT_TYPES["image"], ARTIFACT_TYPES["chart"])
+
+
 def holds_one_file(artifact_type: str) -> bool:
     """Whether an artifact's title is the path of its one file, not of a folder."""
-    return artifact_type != ARTIFACT_TYPES["tree"]
+    return artifact_type not in (ARTIFACT_TYPES["tree"], *IMAGE_TYPES)
 
 
 @dataclass(frozen=True, slots=True)

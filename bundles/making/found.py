@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bundles import digest as digests
+from bundles.errors import shown
 from bundles.format import layout
 from bundles.making import gather
 from bundles.making.gather import Large, Small
 from bundles.making.plan import Described, Documents, Piece, Plan
-from bundles.sources.artifact import Known
+from bundles.sources.artifact import Known, SourceFault
 
 
 class Found:
@@ -26,13 +27,20 @@ class Found:
         self._made: dict[str, bytes] = {}  # by digest
 
     def add(self, piece: Piece, digest: str, item: Small | Large) -> None:
-        """The next layer has this digest."""
+        """The next layer has this digest. Raises `SourceFault` when it ends a file that is not
+        what its source said."""
         self.digests.append(digest)
         self.seen.add(digest)
         layer = piece.layer
         if layer.part < layer.parts:
             return
         whole = item.file_digest if isinstance(item, Large) else digest
+        if piece.file_digest not in (None, whole):
+            raise SourceFault(
+                f"{shown(piece.location)} is {whole}, and should be {piece.file_digest}",
+                hint="it is damaged, or was changed: get it again; from the cache, remove it first",
+                file=piece.location,
+            )
         self._files.append(whole)
         if layer.parts > 1:
             last = len(self.digests)

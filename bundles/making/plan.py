@@ -50,6 +50,7 @@ class Piece:
     location: str  # a file
     offset: int  # bytes into it
     make: Callable[[Known], bytes] | None = None  # instead of the file
+    file_digest: str | None = None  # of the whole file, where it is known already
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class Plan:
                     offset = part * self._part_size
                     size = min(self._part_size, file.size - offset) if parts > 1 else file.size
                     layer = Layer(file.path, size, file.mode, part + 1, parts)
-                    yield Piece(layer, file.location, offset, file.make)
+                    yield Piece(layer, file.location, offset, file.make, file.digest)
 
     def described(
         self, layer_digests: Sequence[str], wholes: dict[int, str], done: Sequence[Described] = ()

@@ -88,6 +88,8 @@ def _entry(entry: Entry) -> dict[str, object]:
         return {"as": entry.title, "url": _public(entry.url)}
     if entry.file is not None:
         return {"as": entry.title, "file": entry.file}
+    if entry.image is not None:
+        return {"as": entry.title, "image": entry.image, "platforms": entry.platforms}
     return {"as": entry.title, "tree": entry.tree, "links": entry.links}
 
 
@@ -100,9 +102,11 @@ def _sources(
         end = start + len(artifact.files)
         found = known.files[start:end]
         start = end
-        pin = pins.pin(entry.url) if pins and entry.url else None
+        pin = pins.pin(entry.remote) if pins and entry.remote else None
         if pin is not None:
             yield {**_described(entry.title, pin.digest), "uri": _public(pin.url)}
+        elif artifact.named is not None:
+            yield _described(entry.title, artifact.named.digest)
         elif entry.tree is not None:
             yield {"name": entry.title, "digest": {"dirHash": _tree_hash(artifact, found)}}
         else:
@@ -184,7 +188,7 @@ def read(data: bytes, where: str) -> Provenance:
             sources=tuple(
                 Source(
                     str(found["name"]),
-                    str(entry.get("url") or entry.get("file") or entry["tree"]),
+                    _origin(entry),
                     _digest(found["digest"]),
                 )
                 for entry, found in entries
@@ -192,6 +196,11 @@ def read(data: bytes, where: str) -> Provenance:
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadProvenance(f"{where} is not the provenance of a bundle: {error}") from error
+
+
+def _origin(entry: Mapping[str, object]) -> str:
+    (key,) = (key for key in Entry.SOURCES if key in entry)
+    return str(entry[key])
 
 
 def _digest(value: Mapping[str, object]) -> str:

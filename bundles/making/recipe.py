@@ -6,9 +6,10 @@ The fields are those of docs/recipes.md. Paths are relative to the recipe's fold
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -17,12 +18,14 @@ from bundles.errors import GooseError
 from bundles.files import document
 from bundles.format import paths, statement
 from bundles.format.canonical import MAX_INTEGER
+from bundles.format.image import MAX_REPOSITORY, REPOSITORY
 from bundles.format.layout import RESERVED
 from bundles.format.statement import Statement, Totals
 from bundles.progress import Progress
-from bundles.sources import Artifact, files, lock, tree
-from bundles.sources.lock import Lock, NotLocked
-from bundles.sources.url import Downloads
+from bundles.sources import Artifact, files, lock, oci, reference, tree
+from bundles.sources.lock import Lock, NotLocked, Pin
+from bundles.sources.reference import Local, Remote
+from bundles.sources.url import Downloads, InputChanged
 
 _NUMBERS = re.compile(r"(\d{1,4})\.(\d{1,6})(?:\.(\d{1,6}))?")
 
@@ -82,8 +85,20 @@ def _http(text: str) -> str:
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
+Platform = Annotated[
+    str, _matching(re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?"), "a platform like linux/amd64")
+]
+
+
+def _image(text: str) -> str:
+    reference.parse(text)
+    return text
+
+
 class Entry(BaseModel):
-    """One entry of `contents`: exactly one of `tree`, `file` and `url`, and the name it gets."""
+    """One entry of `contents`: exactly one of its `SOURCES`, and the name it gets."""
+
+    SOURCES: ClassVar = ("tree", "file", "url", "image")
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -92,19 +107,41 @@ class Entry(BaseModel):
     url: Annotated[str, AfterValidator(_http)] | None = Field(
         None, description="A file fetched over HTTP, pinned by the lock."
     )
+    image: Annotated[str, AfterValidator(_image)] | None = Field(
+        None, description="An image for containers, pinned by the lock if in a registry."
+    )
     title: Annotated[str, AfterValidator(_title)] = Field(
         alias="as", description="The path under which it is served."
     )
     links: Literal["follow", "skip"] = Field(
         "follow", description="What to do with symbolic links in a tree."
     )
+    platforms: Annotated[list[Platform], Field(min_length=1)] | None = Field(
+        None, description="Which of an image's platforms; all, where none is named."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Entry:
-        named = [key for key in ("tree", "file", "url") if getattr(self, key) is not None]
+        named = [key for key in self.SOURCES if getattr(self, key) is not None]
         if len(named) != 1:
-            raise ValueError("exactly one of tree, file and url must be given")
+            raise ValueError(f"exactly one of {_listed(self.SOURCES)} must be given")
+        if self.platforms is not None and self.image is None:
+            raise ValueError("platforms are an image's")
         return self
+
+    @property
+    def oci(self) -> Remote | Local | None:
+        """Where its image is, if it is one."""
+        return None if self.image is None else reference.parse(self.image)
+
+    @property
+    def remote(self) -> str | None:
+        """What the lock calls it, if it must be pinned."""
+        return str(of) if isinstance(of := self.oci, Remote) else self.url
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 class Recipe(BaseModel):
@@ -129,6 +166,17 @@ class Recipe(BaseModel):
     created: Moment | None = Field(None, description="When it was made, as 2026-11-24T12:00:00Z.")
     expires: Moment | None = Field(None, description="When sites begin to refuse it.")
     contents: Annotated[list[Entry], Field(min_length=1)] = Field(description="What goes in.")
+
+    @model_validator(mode="after")
+    def _served_names(self) -> Recipe:
+        for entry in self.contents:
+            name = f"{self.name}/{entry.title}"
+            if entry.oci and not (REPOSITORY.fullmatch(name) and len(name) <= MAX_REPOSITORY):
+                raise ValueError(
+                    f"{name!r} is no name of a repository, under which an image is served:"
+                    " lower-case letters and digits, with single . _ - and / between"
+                )
+        return self
 
 
 def load(path: Path) -> Recipe:
@@ -193,28 +241,48 @@ def expand(
 ) -> list[Artifact]:
     """The artifacts of a recipe at `path`, in its order.
 
-    Raises `SourceFault`, `NotLocked`, `DownloadFailed` or `InputChanged`.
+    Raises `SourceFault`, `NotLocked`, `DownloadFailed`, `RegistryRefused`, `BadImage` or
+    `InputChanged`.
     """
-    sources: list[Artifact] = []
-    for entry in recipe.contents:
-        if entry.tree is not None:
-            folder = path.parent / entry.tree
-            sources.append(tree.expand(folder, entry.title, skip_links=entry.links == "skip"))
-        elif entry.file is not None:
-            sources.append(files.expand(path.parent / entry.file, entry.title))
-        elif entry.url is not None:
-            pin = pins.pin(entry.url) if pins else None
-            if pin is None:
-                raise NotLocked(
-                    f"{path}: {entry.url} is not pinned in {lock.path_for(path)}",
-                    hint=f"run `goosectl bundle lock {path}` and review what it pins",
-                )
-            sources.append(downloads.expand(pin, entry.title, progress))
-    return sources
+    return [_expand(entry, path, pins, downloads, progress) for entry in recipe.contents]
+
+
+def _expand(
+    entry: Entry, path: Path, pins: Lock | None, downloads: Downloads, progress: Progress
+) -> Artifact:
+    title, folder, of = entry.title, path.parent, entry.oci
+    if entry.tree is not None:
+        return tree.expand(folder / entry.tree, title, skip_links=entry.links == "skip")
+    if entry.file is not None:
+        return files.expand(folder / entry.file, title)
+    if isinstance(of, Local):
+        return oci.expand_local("image", of, folder, title, entry.platforms or (), downloads)
+    pin = pins.pin(entry.remote or "") if pins else None
+    if pin is None:
+        raise NotLocked(
+            f"{path}: {entry.remote} is not pinned in {lock.path_for(path)}",
+            hint=f"run `goosectl bundle lock {path}` and review what it pins",
+        )
+    if of is None:
+        return downloads.expand(pin, title, progress)
+    chosen = entry.platforms or ()
+    return oci.expand_remote("image", of, pin, title, chosen, downloads, progress)
 
 
 def make_lock(recipe: Recipe, downloads: Downloads, now: datetime, progress: Progress) -> Lock:
-    """Fetches every remote input and pins what came. Raises `DownloadFailed`."""
-    urls = dict.fromkeys(entry.url for entry in recipe.contents if entry.url is not None)
-    pins = tuple(downloads.pin(url, progress) for url in urls)
-    return Lock(statement.format_time(now), pins)
+    """Fetches every remote input and pins what came.
+
+    Raises `DownloadFailed`, `RegistryRefused` or `BadImage`.
+    """
+    pins: dict[str, Pin] = {}
+    for entry in recipe.contents:
+        if isinstance(of := entry.oci, Remote):
+            found = oci.pin(of, entry.platforms or (), downloads, progress)
+            before = pins.setdefault(found.url, found)
+            if before != found:
+                raise InputChanged(
+                    f"{found.url} changed while it was pinned: {before.digest}, {found.digest}"
+                )
+        elif entry.url is not None and entry.url not in pins:
+            pins[entry.url] = downloads.pin(entry.url, progress)
+    return Lock(statement.format_time(now), tuple(pins.values()))

@@ -22,7 +22,7 @@ from bundles.format.statement import Statement
 from bundles.packages import NotAPackage, Package
 from bundles.progress import Progress
 from bundles.sources import made
-from bundles.sources.artifact import Artifact, Known, SourceFile, unreadable
+from bundles.sources.artifact import Artifact, Known, Named, SourceFile, unreadable
 
 FILES, BYTES, REMARK = "goose:files", "goose:bytes", "goose:remark"  # properties of components
 _BUNDLE = f"{layout.RESERVED}/bundle"  # a reference that no path in the bundle can be
@@ -73,11 +73,15 @@ def _components(
         progress.start("reading packages", None)
     for artifact in artifacts:
         single = layout.holds_one_file(layout.ARTIFACT_TYPES[artifact.kind])
-        if not single:
+        if artifact.named is not None:
+            yield None, _image(artifact, artifact.named)
+        elif not single:
             yield None, _tree(artifact)
         for file in artifact.files:
             path = artifact.title if single else f"{artifact.title}/{file.path}"
-            if packages.is_package(file.path):
+            if artifact.named is not None:
+                pass  # what is in its layers is its maker's to say
+            elif packages.is_package(file.path):
                 progress.advance(0, path)
                 yield number, _located(_package(file), path)
             elif single:
@@ -90,6 +94,25 @@ def _tree(artifact: Artifact) -> dict[str, object]:
     size = sum(file.size for file in artifact.files)
     properties = [(BYTES, str(size)), (FILES, str(len(artifact.files)))]
     return {"type": "data", "name": artifact.title, "properties": _properties(properties)}
+
+
+def _image(artifact: Artifact, named: Named) -> dict[str, object]:
+    """An image or a chart by the digest of its own manifest (package-url, type "oci")."""
+    from packageurl import PackageURL
+
+    qualifiers = {"repository_url": named.repository, "tag": named.tag}
+    name = (named.repository or artifact.title).rpartition("/")[2]
+    purl = PackageURL(
+        "oci", None, name, named.digest, {key: text for key, text in qualifiers.items() if text}
+    )
+    component: dict[str, object] = {
+        "type": "container" if artifact.kind == "image" else "application",
+        "name": artifact.title,
+        "version": named.tag or named.digest,
+        "purl": purl.to_string(),
+        "hashes": [_hash(named.digest)],
+    }
+    return _located(component, artifact.title)
 
 
 def _package(file: SourceFile) -> dict[str, object]:

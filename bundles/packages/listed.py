@@ -61,9 +61,11 @@ def _packages(components: Any) -> Iterator[Listed]:
             purl = PackageURL.from_string(component["purl"])
             qualifiers = dict(purl.qualifiers)
             tags = "-".join(qualifiers.get("file_name", "").removesuffix(".whl").split("-")[-3:])
+            name = "/".join(filter(None, (purl.namespace, purl.name)))
             yield Listed(
                 kind=purl.type,
-                name="/".join(filter(None, (purl.namespace, purl.name))),
+                # Images of one name come from several registries: where it stands tells them apart.
+                name=_path(component) if purl.type == "oci" else name,
                 version=str(component["version"]),
                 arch=qualifiers.get("arch", tags),
                 path=_path(component),

@@ -12,7 +12,8 @@ layers and the end of the volume, are in `scan`. A delta has further ones, 13 to
  5. The site accepts it: audience, expiry, sequence.
  6. Every document has the digest and size that its parent gives; the root's are the statement's.
  7. Every document is of the form that format 1 has, and stands once, in order.
- 8. Paths stay inside and are served once; files are whole; the totals are the statement's.
+ 8. Paths stay inside and are served once; files are whole; images are layouts whose blobs bear
+    their digests; the totals are the statement's.
  9. ``index.json`` is, byte for byte, the one that follows from the documents.
 13. After 5: the delta document has the digest and size that the statement gives, and is of the form
     that format 1 has.
@@ -29,7 +30,7 @@ from typing import Protocol
 
 from bundles import digest as digests
 from bundles.errors import GooseError
-from bundles.format import layout, statement
+from bundles.format import image, layout, statement
 from bundles.format.content import Content
 from bundles.format.layout import Descriptor
 from bundles.format.paths import BadLayout, file_and_folder
@@ -274,7 +275,11 @@ class TrustedHead:
             while end < len(self.contents) and self.contents[end].artifact == artifact.title:
                 end += 1
             group = [(c.layer, c.digest, c.file_digest) for c in self.contents[start:end]]
-            layout.check_parts(group, f"{self._where}: {artifact.title}")
+            where = f"{self._where}: {artifact.title}"
+            layout.check_parts(group, where)
+            if artifact.artifact_type in layout.IMAGE_TYPES:
+                # Of a file in parts the digest is the builder's word, as ever.
+                image.check_files([(layer.path, whole) for layer, _, whole in group], where)
             for parts in layout.files(group):
                 path = f"{artifact.title}/{parts[0][0].path}"
                 if layout.holds_one_file(artifact.artifact_type):

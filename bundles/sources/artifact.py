@@ -31,6 +31,8 @@ class SourceFile:
 
     What `make` returns has `size` bytes, whatever the digests it is given; so such a file is
     planned as any other. It stands alone in its artifact, and only others like it follow.
+
+    `digest`, where it is known before the bytes are read, is compared when they are.
     """
 
     path: str  # within the artifact
@@ -38,6 +40,16 @@ class SourceFile:
     mode: int
     location: str  # where its bytes are
     make: Callable[[Known], bytes] | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What an image or a chart is called by those who made it."""
+
+    digest: str  # of its own manifest or index
+    tag: str | None
+    repository: str | None  # HOST/NAME of the registry that it came from
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,7 @@ class Artifact:
     kind: str
     title: str
     files: tuple[SourceFile, ...]
+    named: Named | None = None  # of an image or a chart
 
 
 def source_file(path: str, location: str, info: os.stat_result) -> SourceFile:

@@ -37,7 +37,7 @@ def init(
 
 @app.command()
 def lock(recipe: RecipePath) -> None:
-    """Pin the digest of every `url` of a recipe.
+    """Pin the digest of every `url` of a recipe, and of every image in a registry.
 
     Fetches each one into the cache and writes the lock beside the recipe. Where there was one
     before, each input that has changed since is named with both digests.
