@@ -44,7 +44,7 @@ ORDER: Mapping[str, str] = {
         files.yaml_events files.document files.wording sources.lock sources.artifact sources
         sources.files sources.tree sources.transfer sources.credentials sources.url
         sources.reference sources.registry sources.image sources.layouts sources.archives
-        sources.oci sources.made making.recipe packages.package
+        sources.chart sources.oci sources.made making.recipe packages.package
         packages packages.rpm packages.deb packages.wheel packages.listed packages.order
         making.sbom making.provenance making.plan making.gather making.found
         files.pending files.direct

@@ -90,6 +90,8 @@ def _entry(entry: Entry) -> dict[str, object]:
         return {"as": entry.title, "file": entry.file}
     if entry.image is not None:
         return {"as": entry.title, "image": entry.image, "platforms": entry.platforms}
+    if entry.chart is not None:
+        return {"as": entry.title, "chart": entry.chart}
     return {"as": entry.title, "tree": entry.tree, "links": entry.links}
 
 

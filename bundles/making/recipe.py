@@ -95,10 +95,15 @@ def _image(text: str) -> str:
     return text
 
 
+def _chart(text: str) -> str:
+    reference.parse_chart(text)
+    return text
+
+
 class Entry(BaseModel):
     """One entry of `contents`: exactly one of its `SOURCES`, and the name it gets."""
 
-    SOURCES: ClassVar = ("tree", "file", "url", "image")
+    SOURCES: ClassVar = ("tree", "file", "url", "image", "chart")
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -109,6 +114,9 @@ class Entry(BaseModel):
     )
     image: Annotated[str, AfterValidator(_image)] | None = Field(
         None, description="An image for containers, pinned by the lock if in a registry."
+    )
+    chart: Annotated[NonEmpty, AfterValidator(_chart)] | None = Field(
+        None, description="A Helm chart: oci://, or what `helm package` writes."
     )
     title: Annotated[str, AfterValidator(_title)] = Field(
         alias="as", description="The path under which it is served."
@@ -130,8 +138,15 @@ class Entry(BaseModel):
         return self
 
     @property
+    def kind(self) -> str:
+        """Of what comes as OCI: image or chart."""
+        return "image" if self.chart is None else "chart"
+
+    @property
     def oci(self) -> Remote | Local | None:
-        """Where its image is, if it is one."""
+        """Where its image or chart is, if it is one."""
+        if self.chart is not None:
+            return reference.parse_chart(self.chart)
         return None if self.image is None else reference.parse(self.image)
 
     @property
@@ -173,7 +188,7 @@ class Recipe(BaseModel):
             name = f"{self.name}/{entry.title}"
             if entry.oci and not (REPOSITORY.fullmatch(name) and len(name) <= MAX_REPOSITORY):
                 raise ValueError(
-                    f"{name!r} is no name of a repository, under which an image is served:"
+                    f"{name!r} is no name of a repository, under which images are served:"
                     " lower-case letters and digits, with single . _ - and / between"
                 )
         return self
@@ -256,7 +271,7 @@ def _expand(
     if entry.file is not None:
         return files.expand(folder / entry.file, title)
     if isinstance(of, Local):
-        return oci.expand_local("image", of, folder, title, entry.platforms or (), downloads)
+        return oci.expand_local(entry.kind, of, folder, title, entry.platforms or (), downloads)
     pin = pins.pin(entry.remote or "") if pins else None
     if pin is None:
         raise NotLocked(
@@ -266,7 +281,7 @@ def _expand(
     if of is None:
         return downloads.expand(pin, title, progress)
     chosen = entry.platforms or ()
-    return oci.expand_remote("image", of, pin, title, chosen, downloads, progress)
+    return oci.expand_remote(entry.kind, of, pin, title, chosen, downloads, progress)
 
 
 def make_lock(recipe: Recipe, downloads: Downloads, now: datetime, progress: Progress) -> Lock:
@@ -277,7 +292,7 @@ def make_lock(recipe: Recipe, downloads: Downloads, now: datetime, progress: Pro
     pins: dict[str, Pin] = {}
     for entry in recipe.contents:
         if isinstance(of := entry.oci, Remote):
-            found = oci.pin(of, entry.platforms or (), downloads, progress)
+            found = oci.pin(entry.kind, of, entry.platforms or (), downloads, progress)
             before = pins.setdefault(found.url, found)
             if before != found:
                 raise InputChanged(

@@ -10,24 +10,29 @@ from bundles.errors import shown
 from bundles.format import image as images
 from bundles.format.image import Blob
 from bundles.progress import Progress
-from bundles.sources import image, layouts
+from bundles.sources import chart, image, layouts
 from bundles.sources.archives import Archive
 from bundles.sources.artifact import Artifact, SourceFault
+from bundles.sources.chart import Packaged
 from bundles.sources.layouts import Folder
 from bundles.sources.lock import Pin
-from bundles.sources.reference import Local, Remote
+from bundles.sources.reference import PACKAGE, Local, Remote
 from bundles.sources.registry import Registry
 from bundles.sources.url import Downloads, InputChanged
 
 
-def pin(of: Remote, platforms: Sequence[str], downloads: Downloads, progress: Progress) -> Pin:
-    """Fetches an image, what of it is for `platforms`, and pins its digest.
+def pin(
+    kind: str, of: Remote, platforms: Sequence[str], downloads: Downloads, progress: Progress
+) -> Pin:
+    """Fetches an image, what of it is for `platforms`, or a chart, and pins its digest.
 
     Raises `DownloadFailed`, `RegistryRefused` or `BadImage`.
     """
     registry = Registry(of, downloads, progress)
     data = registry.resolve()
     top = images.top(data, str(of))
+    if kind == "chart":
+        chart.refuse_other(top, registry, str(of))
     for blob in image.blobs(top, registry, platforms, str(of)):
         if not blob.is_document:
             registry.file(blob)
@@ -51,6 +56,8 @@ def expand_remote(
         raise InputChanged(f"{of} asks for another digest than the lock pins, {pinned.digest}")
     registry = Registry(of, downloads, progress)
     top = images.top(registry.document(pinned.digest), str(of))
+    if kind == "chart":
+        chart.refuse_other(top, registry, str(of))
     top = replace(top, name=of.tag)
     return image.expand(kind, title, top, registry, downloads, platforms, of.repository)
 
@@ -68,8 +75,11 @@ def expand_local(
     Raises `SourceFault` or `BadImage`.
     """
     path = folder / of.path
-    origin: Folder | Archive
-    if of.transport == "oci":
+    origin: Folder | Archive | Packaged
+    if of.transport == PACKAGE:
+        origin = Packaged(path, downloads)
+        top = origin.top
+    elif of.transport == "oci":
         origin = Folder(path)
         top = layouts.choose(origin.images(), of.name, shown(path))
     else:
@@ -83,6 +93,8 @@ def expand_local(
                 f"{shown(path)} holds no OCI image layout",
                 hint="use `docker-archive:` for what `docker save` writes",
             )
+    if kind == "chart":
+        chart.refuse_other(top, origin, shown(path))
     return image.expand(kind, title, _tagged(top), origin, downloads, platforms)
 
 

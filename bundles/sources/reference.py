@@ -14,6 +14,7 @@ from bundles import digest as digests
 from bundles.format.image import MAX_REPOSITORY, REPOSITORY, TAG
 
 TRANSPORTS = ("oci", "oci-archive", "docker-archive")
+PACKAGE = "chart"  # what `helm package` writes
 _SCHEME = re.compile(r"(?:docker|oci)://")
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
@@ -50,7 +51,8 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """An image in files: `transport` is one of `TRANSPORTS`, `name` tells one of several."""
+    """An image in files: `transport` is one of `TRANSPORTS`, or `PACKAGE`; `name` tells one of
+    several."""
 
     transport: str
     path: str
@@ -71,6 +73,16 @@ def parse(text: str) -> Remote | Local:
             raise ValueError(f"{text!r} names no path")
         return Local(transport, path, name or None)
     return _remote(_SCHEME.sub("", text, count=1))
+
+
+def parse_chart(text: str) -> Remote | Local:
+    """The chart that `text` names: in a registry only with ``oci://``, as Helm has it; else it is
+    the path of a package, or a layout. Raises ValueError."""
+    if text.startswith("oci://") or text.partition(":")[0] in TRANSPORTS[:2]:
+        return parse(text)
+    if "://" in text:
+        raise ValueError(f"{text!r} is neither oci:// nor a path; use `url:` for another address")
+    return Local(PACKAGE, text, None)
 
 
 def _remote(text: str) -> Remote:

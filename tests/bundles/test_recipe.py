@@ -52,7 +52,7 @@ def test_version_stays_text(tmp_path: Path) -> None:
         (
             PLAIN + "    tree: ./two\n",
             "7:5: contents[0]",
-            "exactly one of tree, file, url and image",
+            "exactly one of tree, file, url, image and chart",
         ),
         (PLAIN + "    platforms: [linux/amd64]\n", "7:5: contents[0]", "platforms are an image's"),
         (PLAIN.replace("file: ./one", "image: A/b"), "7:12: contents[0].image", "HOST/NAME"),
