@@ -428,6 +428,39 @@ class ArtifactMissing(DaemonError):
     status = 404
 
 
+class RepositoryUnknown(DaemonError):
+    """No imported bundle has an image or chart of that name."""
+
+    code = "repository-unknown"
+    default_hint = "names are BUNDLE/AS, as `goosectl store ls` shows them"
+    status = 404
+
+
+class ManifestUnknown(DaemonError):
+    """An image has no manifest under that tag or digest."""
+
+    code = "manifest-unknown"
+    status = 404
+
+
+class ImageBlobUnknown(DaemonError):
+    """An image has no blob of that digest."""
+
+    code = "image-blob-unknown"
+    default_hint = (
+        "it may be of a platform that the bundle leaves out: see `platforms` of its recipe"
+    )
+    status = 404
+
+
+class DigestInvalid(DaemonError):
+    """A registry's client asks by what is neither a tag nor a digest."""
+
+    code = "digest-invalid"
+    default_hint = "a digest is sha256: and 64 hexadecimal digits"
+    status = 400
+
+
 class RouteUnknown(DaemonError):
     """The daemon serves nothing at this address."""
 

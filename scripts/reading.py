@@ -35,7 +35,7 @@ ORDER: Mapping[str, str] = {
     "5. The import, and the store in a folder": """
         progress store store.errors store.protocol files.durable store.refs files.writeout
         store.local store.local_lock store.local_ingest site.ingest site.switch reading.doctree
-        site.catalog site.extract site.view store.reach store.fsck store.gc store.choice
+        site.catalog site.images site.extract site.view store.reach store.fsck store.gc store.choice
         store.local_maintenance""",
     "6. Deltas, receipts and repairs, as they are read": """
         reading.base reading.delta reading.patch reading.packs reading.missing site.stored_base

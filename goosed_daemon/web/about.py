@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from goosed_daemon import errors
 from goosed_daemon.infra.mac import BadMac
-from goosed_daemon.web.routes import BYTES, PEM, TEXT, About
+from goosed_daemon.web.routes import BYTES, OCI, PEM, TEXT, About
 
 
 class Readiness(BaseModel):
@@ -26,6 +26,24 @@ class Document(BaseModel):
     info: dict[str, Any]
     paths: dict[str, Any]
     components: dict[str, Any]
+
+
+class Nothing(BaseModel):
+    """Nothing more than that there is an answer."""
+
+
+class TagList(BaseModel):
+    """The tags of a repository, in order."""
+
+    name: str
+    tags: list[str]
+
+
+class TagsQuery(BaseModel):
+    """Which tags."""
+
+    n: int | None = Field(None, description="At most so many.", ge=0, lt=10**8)
+    last: str | None = Field(None, description="Those after this one.")
 
 
 class ScriptQuery(BaseModel):
@@ -140,6 +158,24 @@ ARTIFACT = About(
     "A file of an imported bundle",
     {200: BYTES, 206: BYTES, 304: None, 307: None, 412: None, 416: None},
     refusals=(errors.ArtifactMissing,),
+)
+REGISTRY = About("That this is a registry", {200: Nothing})
+_OF_IMAGES = (errors.RepositoryUnknown,)
+MANIFEST = About(
+    "A manifest or index of an image or chart, by tag or digest",
+    {200: OCI, 206: OCI, 304: None, 412: None, 416: None},
+    refusals=(*_OF_IMAGES, errors.ManifestUnknown, errors.DigestInvalid),
+)
+IMAGE_BLOB = About(
+    "A config or layer of an image or chart",
+    {200: BYTES, 206: BYTES, 304: None, 307: None, 412: None, 416: None},
+    refusals=(*_OF_IMAGES, errors.ImageBlobUnknown, errors.DigestInvalid),
+)
+TAGS = About(
+    "The tags of an image or chart",
+    {200: TagList},
+    TagsQuery,
+    refusals=_OF_IMAGES,
 )
 PROGRESS = About(
     "Take an install's report of itself",

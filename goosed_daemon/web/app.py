@@ -14,12 +14,14 @@ from goosed_daemon.web.artifacts import Artifacts
 from goosed_daemon.web.authority import Authority
 from goosed_daemon.web.boot import Boot
 from goosed_daemon.web.boot_artifacts import BootArtifacts
+from goosed_daemon.web.content import Sender
 from goosed_daemon.web.current import Current
 from goosed_daemon.web.deps import DEPS, Deps
 from goosed_daemon.web.health import Health
 from goosed_daemon.web.lookup import Lookup
 from goosed_daemon.web.openapi import OpenApi
 from goosed_daemon.web.progress import Progress
+from goosed_daemon.web.registry import Registry
 from goosed_daemon.web.render import Render
 from goosed_daemon.web.routes import AGENTS, API, BOOTD, EVERY, About, Handler, Route, services
 from goosed_daemon.web.windows import WindowsFiles
@@ -31,7 +33,9 @@ def routes(deps: Deps) -> tuple[Route, ...]:
     health = Health(deps, current)
     boot = Boot(deps, current)
     render = Render(deps, current)
-    artifacts = Artifacts(deps, lookup)
+    sender = Sender(deps)
+    artifacts = Artifacts(deps, lookup, sender)
+    registry = Registry(deps, sender)
     progress = Progress(deps)
     agents = AgentRoutes(deps, current)
     authority = Authority(deps)
@@ -58,6 +62,16 @@ def routes(deps: Deps) -> tuple[Route, ...]:
             about.ARTIFACT,
             BootArtifacts(deps, current, artifacts).get,
         ),
+        Route("GET", "/v2/", BOOTD, registry.version, about.REGISTRY),
+        Route(
+            "GET",
+            "/v2/{name:.+}/manifests/{reference}",
+            BOOTD,
+            registry.manifest,
+            about.MANIFEST,
+        ),
+        Route("GET", "/v2/{name:.+}/blobs/{digest}", BOOTD, registry.blob, about.IMAGE_BLOB),
+        Route("GET", "/v2/{name:.+}/tags/list", BOOTD, registry.tags, about.TAGS),
         Route("POST", "/v1/machines/{mac}/progress", API, progress.report, about.PROGRESS),
         Route("POST", "/v1/agents/register", AGENTS, agents.register, about.REGISTER),
         Route("POST", "/v1/agents/heartbeat", AGENTS, agents.heartbeat, about.HEARTBEAT),

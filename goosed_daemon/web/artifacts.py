@@ -12,9 +12,8 @@ from itertools import islice
 from aiohttp import web
 
 from bundles.site.catalog import Catalog
-from bundles.store.errors import BlobMissing
 from goosed_daemon.errors import ArtifactMissing
-from goosed_daemon.web.content import Sender
+from goosed_daemon.web.content import Sender, steady
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.lookup import Lookup
 from goosed_daemon.workflow import rows
@@ -25,21 +24,14 @@ _COMPARED = 2_000  # names at most that a wrong one is compared with
 class Artifacts:
     """The handler."""
 
-    def __init__(self, deps: Deps, lookup: Lookup) -> None:
+    def __init__(self, deps: Deps, lookup: Lookup, sender: Sender) -> None:
         self._deps = deps
         self._lookup = lookup
-        self._sender = Sender(deps)
+        self._sender = sender
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Answers for one file."""
-        token = self._deps.catalog.store.refs_token()
-        try:
-            response = await self._answer(request)
-        except BlobMissing:
-            if self._deps.catalog.store.refs_token() == token:
-                raise
-            # The version was dropped between the look-up and the bytes: what is there now?
-            response = await self._answer(request)
+        response = await steady(self._deps, lambda: self._answer(request))
         if request.method == "GET" and response.status in (200, 206, 307) and request.query_string:
             self._deps.sightings.fetched(request.query.get("by", ""), self._deps.clock())
             await self._deps.join(rows.trace_of_token, request.query.get("by", ""))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from os import SEEK_END
+from types import MappingProxyType
 from typing import BinaryIO
 
 from aiohttp import web
 
 from bundles.errors import GooseError
 from bundles.site.catalog import Part, StoredFile
-from bundles.store.errors import BlobDamaged
+from bundles.store.errors import BlobDamaged, BlobMissing
 from goosed_daemon.telemetry import STORE_BYTES, STORE_SECONDS
 from goosed_daemon.web import edge, ranges
 from goosed_daemon.web.cache import SMALL, SmallContent
@@ -24,6 +25,21 @@ log = logging.getLogger("goosed.content")
 
 _PIECE = 256 * 1024  # bytes, for stores without files
 _REDIRECT_SECONDS = 300  # in which a download must begin
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+async def steady(
+    deps: Deps, answer: Callable[[], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """What `answer` answers; once more where a version was dropped between the look-up and the
+    bytes: what is there now?"""
+    token = deps.catalog.store.refs_token()
+    try:
+        return await answer()
+    except BlobMissing:
+        if deps.catalog.store.refs_token() == token:
+            raise
+        return await answer()
 
 
 class Sender:
@@ -35,8 +51,11 @@ class Sender:
         self._small = SmallContent(deps.settings.cache_bytes)
         self._redirects = deps.settings.artifact_reads == "redirected"
 
-    async def answer(self, request: web.Request, file: StoredFile) -> web.StreamResponse:
-        """The response for `file`. Raises `StoreError`, before anything was sent."""
+    async def answer(
+        self, request: web.Request, file: StoredFile, more: Mapping[str, str] = _NOTHING
+    ) -> web.StreamResponse:
+        """The response for `file`, with `more` fields in its head. Raises `StoreError`, before
+        anything was sent."""
         etag = f'"{file.digest}"'
         headers = {
             "ETag": etag,
@@ -44,6 +63,7 @@ class Sender:
             "Cache-Control": "no-cache",  # kept, but asked about: the ETag answers that
             "Content-Type": "application/octet-stream",
             "X-Content-Type-Options": "nosniff",
+            **more,
         }
         asked = request.headers
         if "If-Match" in asked and not ranges.matches(asked["If-Match"], etag, weak=False):

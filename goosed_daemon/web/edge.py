@@ -20,7 +20,7 @@ from bundles.errors import GooseError, UsageError
 from goosed_daemon import errors, tracing
 from goosed_daemon.setting_forms import Network
 from goosed_daemon.telemetry import HTTP_DURATION, Telemetry
-from goosed_daemon.web import access, guard, limits
+from goosed_daemon.web import access, guard, limits, oci_errors
 
 if TYPE_CHECKING:
     from goosed_daemon.otlp import Otlp
@@ -148,24 +148,26 @@ def refusal(request: web.Request, error: Exception, request_id: str) -> web.Resp
         headers["Retry-After"] = str(known.details.get("retry_after", 5))
     if status == 408:
         headers["Connection"] = "close"  # the rest of the body is not waited for
+    told = _told(known, request_id)
     return web.Response(
         status=status,
         headers=headers,
         content_type="application/json",
-        body=envelope(known, request_id),
+        body=oci_errors.envelope(known, told)
+        if request.path.startswith(oci_errors.PREFIX)
+        else json.dumps({"error": told}, default=str).encode() + b"\n",
     )
 
 
-def envelope(error: GooseError, request_id: str) -> bytes:
-    """The JSON body of every refusal."""
-    body = {
+def _told(error: GooseError, request_id: str) -> dict[str, object]:
+    """What the JSON body of a refusal tells."""
+    return {
         "code": error.code,
         "message": error.message,
         "hint": error.hint,
         "details": error.details,
         "request_id": request_id,
     }
-    return json.dumps({"error": body}, default=str).encode() + b"\n"
 
 
 def _of_framework(error: web.HTTPException) -> GooseError:

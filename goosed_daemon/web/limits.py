@@ -23,7 +23,16 @@ MOST = 20_000  # addresses, and machines, remembered
 
 # Content is asked for thousands of times in one install, and monitoring asks for ever.
 UNLIMITED = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/v1/artifacts/{bundle}/{path}"},
+    {
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/artifacts/{bundle}/{path}",
+        "/v2/",
+        "/v2/{name}/manifests/{reference}",
+        "/v2/{name}/blobs/{digest}",
+        "/v2/{name}/tags/list",
+    },
 )
 # Where machines ask before they are installed.
 OF_BOOTING = (
@@ -31,6 +40,7 @@ OF_BOOTING = (
     "/v1/boot/",
     "/v1/render/",
     "/v1/artifacts/",
+    "/v2/",
     "/v1/machines/{mac}/progress",
 )
 

@@ -17,6 +17,7 @@ from bundles import __version__
 from bundles.errors import GooseError
 from goosed_daemon import errors
 from goosed_daemon.web import limits
+from goosed_daemon.web.oci_errors import PREFIX, OciEnvelope
 from goosed_daemon.web.routes import About, Route
 
 _VARIABLE = re.compile(r"{(\w+)(?::[^}]*)?}")
@@ -87,7 +88,10 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
 
 def _schemas(routes: tuple[Route, ...]) -> tuple[dict[Any, Any], dict[str, Any]]:
     """References by model and mode, and what they lead to."""
-    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(Envelope, "serialization"): None}
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
+        (Envelope, "serialization"): None,
+        (OciEnvelope, "serialization"): None,
+    }
     for route in routes:
         for answer in route.about.answers.values():
             if isinstance(answer, type):
@@ -181,10 +185,11 @@ def _refusals(route: Route, schemas: Any) -> Iterator[tuple[int, dict[str, Any]]
     for status, codes in by_status.items():
         if status in route.about.answers:
             continue
+        envelope = OciEnvelope if route.path.startswith(PREFIX) else Envelope
         described: dict[str, Any] = {
             "description": ", ".join(dict.fromkeys(codes)),
             "content": {
-                "application/json": {"schema": schemas[Envelope, "serialization"]},
+                "application/json": {"schema": schemas[envelope, "serialization"]},
             },
         }
         if status in (401, 403) and route.about.role is not None:

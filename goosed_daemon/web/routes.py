@@ -24,6 +24,7 @@ EVERY = "goosed"  # routes that each process has, under its own name
 TEXT = "text/plain"
 BYTES = "application/octet-stream"
 PEM = "application/x-pem-file"
+OCI = "application/*"  # whatever the manifest is
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_every_operation_says_who_may_and_how_it_is_refused(described: Any) -> N
     }
     asked = {operation.path for operation in operations.ALL}
     assert not open_to_all & asked
-    assert {path for path in open_to_all if path.startswith("/v1/")} == {
+    assert {path for path in open_to_all if path.startswith(("/v1/", "/v2/"))} == {
         "/v1/boot/ipxe",
         "/v1/boot/grub",
         "/v1/boot/ca.crt",
@@ -62,18 +62,23 @@ def test_every_operation_says_who_may_and_how_it_is_refused(described: Any) -> N
         "/v1/agents/register",
         "/v1/agents/heartbeat",
         "/v1/agents/token/refresh",
+        "/v2/",
+        "/v2/{name}/manifests/{reference}",
+        "/v2/{name}/blobs/{digest}",
+        "/v2/{name}/tags/list",
     }, "who adds a route that nobody is asked a token for says so here"
 
 
 def test_refusals_are_the_one_envelope_and_their_codes_exist(described: Any) -> None:
     codes = {cls.code for cls in known_errors()}
-    for item in described["paths"].values():
+    for path, item in described["paths"].items():
+        envelope = "OciEnvelope" if path.startswith("/v2/") else "Envelope"
         for told in item.values():
             for status, answer in told["responses"].items():
                 schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
                 if status < "400" or schema.get("$ref", "").endswith("/Readiness") or not schema:
                     continue
-                assert schema == {"$ref": "#/components/schemas/Envelope"}
+                assert schema == {"$ref": f"#/components/schemas/{envelope}"}
                 named = set(re.split(r", ", answer["description"]))
                 assert named <= codes, named - codes
 
