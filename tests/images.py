@@ -94,3 +94,12 @@ def several(folder: Path, size: int = 1000) -> tuple[Layout, dict[str, Any]]:
     top = layout.index([layout.image(platform, size) for platform in platforms])
     layout.name(v1=top)
     return layout, top
+
+
+def saved(name: str = "layer.tar", diff: str | None = None) -> dict[str, bytes]:
+    """What `docker save` writes of an image of one layer, which stands under `name`."""
+    data = layer("app", b"x" * 100)
+    found = diff or f"sha256:{hashlib.sha256(data).hexdigest()}"
+    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [found]}}).encode()
+    entry = {"Config": "config.json", "RepoTags": ["app:1"], "Layers": [name]}
+    return {"manifest.json": json.dumps([entry]).encode(), "config.json": config, name: data}

@@ -4,7 +4,6 @@ whose images are not what their names say."""
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import tarfile
@@ -29,7 +28,7 @@ from bundles.sources.url import Downloads
 from tests import registry_server
 from tests.bundles.making import NOW, Workshop
 from tests.bundles.test_image import RECIPE
-from tests.images import CONFIG, INDEX, LAYER, MANIFEST, Layout, layer, several
+from tests.images import CONFIG, INDEX, LAYER, MANIFEST, Layout, saved, several
 
 
 def expand(folder: Path, image: str) -> Artifact:
@@ -299,15 +298,6 @@ def archive(folder: Path, entries: dict[str, bytes], *more: tarfile.TarInfo) -> 
             tar.addfile(info, io.BytesIO(data))
         for info in more:
             tar.addfile(info)
-
-
-def saved(name: str = "layer.tar", diff: str | None = None) -> dict[str, bytes]:
-    """What `docker save` writes of an image of one layer, which stands under `name`."""
-    data = layer("app", b"x" * 100)
-    found = diff or f"sha256:{hashlib.sha256(data).hexdigest()}"
-    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [found]}}).encode()
-    entry = {"Config": "config.json", "RepoTags": ["app:1"], "Layers": [name]}
-    return {"manifest.json": json.dumps([entry]).encode(), "config.json": config, name: data}
 
 
 def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:

@@ -5,8 +5,11 @@ python -m tests.fuzz.seeds
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from bundles.signing.trust import TrustRoot
 from bundles.signing.trustchain import Link
 from bundles.site import receipt
 from tests.fuzz.__main__ import CORPUS
+from tests.images import saved, several
 from tests.vectors.forge import Key
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -79,6 +83,32 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b'"packs":[{"copies":[[3,5,0,1,8,0,0,0,7]],"digest":"sha256:' + b"0" * 64 + b'",'
         b'"layers":[0,2,1,1],"size":6}]}',
     )
+    yield from of_images()
+
+
+def of_images() -> Iterator[tuple[str, bytes]]:
+    """What stands in images, charts and their archives."""
+    with tempfile.TemporaryDirectory() as folder:
+        made, _ = several(Path(folder) / "layout")
+        for path in sorted((made.folder / "blobs/sha256").iterdir()):
+            if path.read_bytes().startswith(b"{\n"):
+                yield "image-manifest", path.read_bytes()
+    for text in ("app", "host.example:5000/team/app:v1", "oci:./layout:v1", "docker-archive:a.tar"):
+        yield "image-reference", text.encode()
+    yield "image-reference", b"docker://[::1]/a__b/c-d@" + EMPTY.encode()
+    yield "docker-archive", tar(saved())
+    yield "chart", gzip.compress(tar({"app/Chart.yaml": b"name: app\nversion: 1.0.0\n"}), mtime=0)
+
+
+def tar(files: dict[str, bytes]) -> bytes:
+    """A tar of some files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def faulty() -> Iterator[tuple[str, bytes]]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Self
 
 from bundles import digest as digests
-from bundles.errors import GooseError
-from bundles.format import canonical, layout, repair_request, statement
+from bundles.errors import GooseError, UsageError
+from bundles.format import canonical, image, layout, repair_request, statement
 from bundles.format.volume import Reader
 from bundles.making import recipe
 from bundles.progress import SILENT
@@ -33,7 +33,10 @@ from bundles.signing.sshsig import Signature
 from bundles.signing.trust import TrustedSigner, TrustRoot
 from bundles.site import receipt
 from bundles.site.receipt_trust import base_from_receipt
-from bundles.sources import lock
+from bundles.sources import lock, reference
+from bundles.sources.archives import Archive
+from bundles.sources.chart import Packaged
+from bundles.sources.url import Downloads
 from tests.vectors.forge import Key
 from tests.vectors.forge import canonical as forged
 
@@ -234,10 +237,49 @@ def json_(data: bytes) -> None:
     assert canonical.dumps(canonical.loads(data, "J")) == data
 
 
+def image_manifest(data: bytes) -> None:
+    """A manifest or index of somebody's image, and the index of a layout."""
+    top = image.top(data, "M")
+    named = image.children(top, data, "M")
+    assert top.digest == digests.of(data)
+    assert all(child.size >= 0 and digests.check(child.digest, "M") for child in named)
+
+
+def image_reference(data: bytes) -> None:
+    """An image as a recipe names it."""
+    try:
+        found = reference.parse(data.decode())
+    except ValueError as error:
+        raise UsageError(str(error) or "no reference") from error
+    if isinstance(found, reference.Remote):
+        assert reference.parse(str(found)) == found
+
+
+def docker_archive(data: bytes) -> None:
+    """An image's archive, Docker's or a layout in a tar."""
+    with _file(data) as path, tempfile.TemporaryDirectory(dir=_memory()) as cache:
+        archive = Archive(path, Downloads(Path(cache)))
+        if archive.is_layout():
+            archive.images()
+        top = archive.convert(None)
+        assert image.children(top, archive.document(top.digest), "M")
+
+
+def chart(data: bytes) -> None:
+    """A packaged chart."""
+    with _file(data) as path, tempfile.TemporaryDirectory(dir=_memory()) as cache:
+        packaged = Packaged(path, Downloads(Path(cache)))
+        assert image.children(packaged.top, packaged.document(packaged.top.digest), "M")
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "allowed-signers": allowed_signers,
     "canonical": json_,
+    "chart": chart,
     "delta": delta_document,
+    "docker-archive": docker_archive,
+    "image-manifest": image_manifest,
+    "image-reference": image_reference,
     "index": index,
     "layout-index": layout_index,
     "lock": lock_,
