@@ -55,7 +55,7 @@ install_packages() {
     say "installing system packages: ${chosen[*]}"
     apt_install "${chosen[@]}" || die "apt-get could not install ${chosen[*]}" "see its words above"
     local service # none of them is a service of this machine
-    for service in docker-registry nats-server nginx; do
+    for service in containerd docker-registry nats-server nginx; do
         case " ${chosen[*]} " in
         *" $service"*)
             ! command -v systemctl >/dev/null ||

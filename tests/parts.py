@@ -102,8 +102,10 @@ _KERNEL = "linux-image-cloud-amd64|linux-image-virtual"
 PARTS = {
     "age": Part("age", _command("age")),
     "busybox": Part("busybox-static", _command("busybox")),
+    "containerd": Part("containerd", _command("containerd")),
     "cpio": Part("cpio", _command("cpio")),
     "crane": Part("tests/tools/crane", _tool(TOOLS / "crane")),
+    "ctr": Part("containerd", _command("ctr")),
     "curl": Part("curl", _command("curl")),
     "dash": Part("dash", _command("dash")),
     "debian-installer initrd": Part(_DI, _file(f"{_DI_FILES}/initrd.gz")),

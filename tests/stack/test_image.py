@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ import bundles
 from bundles.making import recipe
 from bundles.progress import SILENT
 from bundles.sources.url import Downloads
+from tests import containerd
 from tests.observability import ROOT
 from tests.parts import part
 
@@ -196,6 +198,20 @@ def test_a_bundle_carries_it(image: Path, tmp_path: Path) -> None:
     (found,) = recipe.expand(recipe.load(path), path, None, Downloads(tmp_path / "c"), SILENT)
     assert found.named is not None
     assert found.named.tag == bundles.__version__
+
+
+def test_containerd_imports_it_under_the_name_that_the_charts_say(image: Path) -> None:
+    """By the commands of docs/images.md."""
+    assert "tar -C dist/image -cf goosed.tar .\n" in (ROOT / "docs/images.md").read_text()
+    folder = Path(tempfile.mkdtemp(prefix="goose-"))
+    try:
+        subprocess.run([part("tar"), "-C", image, "-cf", folder / "goosed.tar", "."], check=True)
+        with containerd.running(folder) as ctr:
+            ctr("images", "import", "--no-unpack", folder / "goosed.tar")
+            named = f"docker.io/library/goosed:{bundles.__version__}"
+            assert ctr("images", "ls", "-q").split() == [named]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_what_the_image_needs_of_python_is_what_constraints_pin() -> None:
