@@ -6,7 +6,7 @@ The fields are those of docs/recipes.md. Paths are relative to the recipe's fold
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -63,9 +63,12 @@ def _matching(form: re.Pattern[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _moment(text: str) -> str:
-    statement.parse_time(text)
-    return text
+def _naming(parse: Callable[[str], object]) -> AfterValidator:
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
 
 
 def _any_or_list(value: object) -> object:
@@ -73,7 +76,7 @@ def _any_or_list(value: object) -> object:
 
 
 SiteId = Annotated[str, _matching(statement.NAME, "a site id (lower-case letters, digits, .-_)")]
-Moment = Annotated[str, AfterValidator(_moment)]
+Moment = Annotated[str, _naming(statement.parse_time)]
 
 
 def _http(text: str) -> str:
@@ -90,16 +93,6 @@ Platform = Annotated[
 ]
 
 
-def _image(text: str) -> str:
-    reference.parse(text)
-    return text
-
-
-def _chart(text: str) -> str:
-    reference.parse_chart(text)
-    return text
-
-
 class Entry(BaseModel):
     """One entry of `contents`: exactly one of its `SOURCES`, and the name it gets."""
 
@@ -112,10 +105,10 @@ class Entry(BaseModel):
     url: Annotated[str, AfterValidator(_http)] | None = Field(
         None, description="A file fetched over HTTP, pinned by the lock."
     )
-    image: Annotated[str, AfterValidator(_image)] | None = Field(
+    image: Annotated[str, _naming(reference.parse)] | None = Field(
         None, description="An image for containers, pinned by the lock if in a registry."
     )
-    chart: Annotated[NonEmpty, AfterValidator(_chart)] | None = Field(
+    chart: Annotated[NonEmpty, _naming(reference.parse_chart)] | None = Field(
         None, description="A Helm chart: oci://, or what `helm package` writes."
     )
     title: Annotated[str, AfterValidator(_title)] = Field(

@@ -145,7 +145,9 @@ def entries(volume: Path) -> Iterator[tuple[str, bytes]]:
 
 def _kind(name: str, data: bytes) -> str:
     kind = KINDS.get(name, "signature" if ".sig." in name else "")
-    if b'"manifests"' in data and not kind:
+    if b'"schemaVersion": 2' in data or (b'"manifests"' in data and b"artifactType" not in data):
+        kind = kind or "image-manifest"
+    elif b'"manifests"' in data and not kind:
         kind = "index"
     elif b'"layers"' in data and not kind:
         kind = "manifest"

@@ -9,6 +9,7 @@ from tests.vectors.case import (
     Case,
     case,
     layered,
+    pictured,
     said,
     signer,
     split,
@@ -46,6 +47,9 @@ def accepted() -> Iterator[Case]:
         *(layer(m, A, **{"goose.mode": m}) for m in ("0600", "0755", "4755")), blobs=[A]
     )
     yield case("modes", "accept", 0, "files with modes of their own", modes)
+    yield case(
+        "image", "accept", 0, "an image whose manifest has a spelling of its own", pictured()
+    )
     yield case("parts", "accept", 0, "a file in three parts", split(LONG, 4096))
     pair = Bundle(signers=[(Key("stranger"), "goose-bundle@v1"), *Bundle().signers])
     yield case("stranger-and-signer", "accept", 0, "a signature of a stranger is passed over", pair)

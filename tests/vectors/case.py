@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from tests.vectors import forge
@@ -145,6 +147,32 @@ def split(
     return layered(
         *layers, blobs=[stored[item["digest"]] for item in layers if item["digest"] in stored]
     )
+
+
+def pictured(changed: Mapping[str, bytes | None] = MappingProxyType({})) -> Bundle:
+    """An image of one layer, B, as a layout; `changed` are files of it with other bytes, or, where
+    they are None, without."""
+    config = b'{ "architecture": "amd64", "os": "linux" }'
+    parts = [
+        {"mediaType": "application/vnd.oci.image.config.v1+json", **_blob(config)},
+        {"mediaType": "application/vnd.oci.image.layer.v1.tar", **_blob(B)},
+    ]
+    # Not canonical: it is somebody else's, and stays as it is.
+    top = json.dumps({"schemaVersion": 2, "config": parts[0], "layers": parts[1:]}).encode()
+    named = {"mediaType": forge.MANIFEST, **_blob(top)}
+    files: dict[str, bytes | None] = {
+        **{f"blobs/sha256/{forge.digest(data)[7:]}": data for data in (config, B, top)},
+        "index.json": canonical({"manifests": [named], "schemaVersion": 2}),
+        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        **changed,
+    }
+    kept = {path: data for path, data in sorted(files.items()) if data is not None}
+    made = [manifest("app", [layer(path, data) for path, data in kept.items()], forge.IMAGE)]
+    return Bundle([Artifact("app", made, forge.IMAGE)], list(kept.values()))
+
+
+def _blob(data: bytes) -> Json:
+    return {"digest": forge.digest(data), "size": len(data)}
 
 
 def signer(name: str, **fields: Any) -> Json:

@@ -14,6 +14,7 @@ from tests.vectors.case import (
     layered,
     listed,
     numbered,
+    pictured,
     relaxed,
     rooted,
     spaced,
@@ -112,6 +113,14 @@ def path_faults() -> Iterator[Case]:
         ("long-component", "d" * 256, "bad-layout"),
     ):
         yield case(f"path-{name}", expect, 8, f"a file whose path is {name}", titled(path))
+    other = f"blobs/sha256/{forge.digest(B)[7:]}"
+    for name, changed, what in (
+        ("blob", {other: A}, "a blob of an image under the digest of another"),
+        ("marker", {"oci-layout": b"{}"}, "an image that is no layout of version 1.0.0"),
+        ("without-index", {"index.json": None}, "an image without index.json"),
+        ("stranger", {"etc/passwd": A}, "a file beside an image's layout"),
+    ):
+        yield case(f"image-{name}", "bad-layout", 8, what, pictured(changed))
     outside = Bundle([Artifact("../os", [manifest("../os", [layer("a", A)])])], [A])
     yield case("title-parent", "path-escapes", 8, "an artifact outside the root", outside)
     yield case(

@@ -23,6 +23,7 @@ TITLE = "org.opencontainers.image.title"
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 TREE, FILE = "application/vnd.goose.tree.v1", "application/vnd.goose.file.v1"
+IMAGE = "application/vnd.goose.image.v1"
 BUNDLE = "application/vnd.goose.bundle.v1"
 EMPTY = b"{}"
 
