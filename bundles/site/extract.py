@@ -1,9 +1,11 @@
-"""Copying a file out of a store: parts joined, digest checked, its name at the end."""
+"""Copying a file or a folder out of a store: parts joined, digests checked, its name at the end."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,6 +39,13 @@ class DamagedFile(StoreError):
     )
 
 
+class TargetExists(GooseError):
+    """A folder would be copied to where something is already."""
+
+    code = "target-exists"
+    default_hint = "remove it, or choose another --out"
+
+
 def find(catalog: Catalog, ref: BundleRef, path: str) -> StoredFile:
     """The file at `path` of the version `ref`. Raises `NoSuchFile`, with the nearest name."""
     file = catalog.find(ref.name, ref.version, path)
@@ -63,6 +72,47 @@ def extract(store: Store, file: StoredFile, target: Path, progress: Progress) ->
         with suppress(PermissionError):  # a file system without modes, as on many a USB stick
             os.fchmod(out.fileno(), file.mode & 0o777)
         progress.finish()
+
+
+def below(catalog: Catalog, ref: BundleRef, path: str) -> list[StoredFile]:
+    """The files below the folder `path` of the version `ref`; none where it is no folder."""
+    prefix = path.rstrip("/") + "/"
+    listed = catalog.list(ref.name, ref.version)
+    return [file for file in listed if file.path.startswith(prefix)]
+
+
+def extract_folder(
+    store: Store, files: Sequence[StoredFile], path: str, target: Path, progress: Progress
+) -> None:
+    """Copies `files`, all those below the folder `path`, to the new folder `target`, durably and in
+    one step. A tree becomes the tree, an image its OCI layout.
+
+    Raises `TargetExists`, `StoreError`, `BlobMissing` or `DamagedFile`; `target` is then not there.
+    """
+    if target.exists() or target.is_symlink():
+        raise TargetExists(f"{target} is already there", file=str(target))
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    progress.start("copying", sum(file.size for file in files))
+    try:
+        with translated(str(target)):
+            for file in files:
+                place = partial / file.path.removeprefix(path.rstrip("/") + "/")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with open(place, "xb") as out:
+                    _copy(store, file, out, progress)
+                    with suppress(PermissionError):
+                        os.fchmod(out.fileno(), file.mode & 0o777)
+            descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                durable.sync_filesystem(descriptor)
+            finally:
+                os.close(descriptor)
+            os.rename(partial, target)
+            durable.sync_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    progress.finish()
 
 
 def _copy(store: Store, file: StoredFile, out: BinaryIO, progress: Progress) -> None:

@@ -36,21 +36,40 @@ def get(
         typer.Option("--out", metavar="FILE", help="Where to; else its own name, here."),
     ] = None,
 ) -> None:
-    """Copy a file out of the store, with its mode. Its digest is checked on the way.
+    """Copy a file or a folder out of the store, with modes. Digests are checked on the way.
 
-    What was there before under the name is replaced, once the copy is whole.
+    A file that was there before under the name is replaced, once the copy is whole; a folder must
+    not be there. Of an image the folder is an OCI image layout, as skopeo and containerd read it.
 
     Example: goosectl store get site-base os/motd --out /tmp/motd
+
+    Example: goosectl store get platform prom/prometheus --out prometheus.oci
     """
     from bundles.site import extract
     from bundles.site.catalog import Catalog
     from bundles.store.choice import chosen
+    from goosectl.bundle.words import amount
 
     out = output.get()
     catalog = Catalog(site.store())
     ref = chosen(catalog.refs(), version)
-    file = extract.find(catalog, ref, path)
     target = Path(Path(path).name) if to is None else to
+    if files := extract.below(catalog, ref, path):
+        extract.extract_folder(catalog.store, files, path, target, out.progress())
+        size = sum(file.size for file in files)
+        out.result(
+            {
+                "bundle": ref.name,
+                "version": ref.version,
+                "path": path,
+                "bytes": size,
+                "files": len(files),
+                "out": str(target),
+            },
+            text=f"{target}: {amount(len(files), 'file')}, {sizes.text(size)}",
+        )
+        return
+    file = extract.find(catalog, ref, path)
     if target.is_dir():
         target /= Path(path).name
     extract.extract(catalog.store, file, target, out.progress())

@@ -165,6 +165,28 @@ def test_get_copies_a_file_out(
     assert (code, "did you mean big?" in err) == (1, True)
 
 
+def test_get_copies_a_folder_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it or nothing, and only where nothing is."""
+    files = {"os/a/b": b"1", "os/c": [bytes(100_000), bytes(5)], "other": b"2"}
+    store = make_store(tmp_path / "folders" / "store", files)
+    monkeypatch.setenv("GOOSE_HOME", str(tmp_path / "folders"))
+    target = tmp_path / "copy"
+    assert run(capsys, "store", "get", "site-base", "os", "--out", str(target))[0] == 0
+    there = {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()}
+    assert there == {"a/b": b"1", "c": bytes(100_005)}
+    code, _, err = run(capsys, "store", "get", "site-base", "os/", "--out", str(target))
+    assert (code, "is already there" in err) == (1, True)
+    hurt = store.path(digest.of(b"1"))
+    assert hurt is not None
+    hurt.write_bytes(b"3")
+    other = tmp_path / "other"
+    code, _, err = run(capsys, "store", "get", "site-base", "os", "--out", str(other))
+    assert (code, "damaged" in err) == (1, True)
+    assert [path.name for path in tmp_path.iterdir() if "other" in path.name] == []
+
+
 def _events(home: Path) -> list[tuple[str, str, str]]:
     if not Home(home).state.exists():
         return []

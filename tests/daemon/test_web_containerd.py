@@ -11,13 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from bundles.progress import SILENT
+from bundles.site import extract
+from bundles.site.catalog import Catalog
 from bundles.store import LocalStore
 from tests import containerd
 from tests.bundles.making import Workshop
 from tests.containerd import Ctr
-from tests.daemon.test_web_registry import NAME, expand
+from tests.daemon.test_web_registry import NAME, expand, run
 from tests.daemon.tls_site import running_tls
 from tests.images import Layout
+from tests.parts import part
 
 DOCS = Path(__file__).parents[2] / "docs/images.md"
 
@@ -67,3 +71,24 @@ async def test_a_node_pulls_what_a_bundle_brought(ctr: Ctr, tmp_path: Path) -> N
         unknown = hosts(tmp_path / "stranger", host, None)
         with pytest.raises(AssertionError, match="certificate"):
             await asyncio.to_thread(ctr, *pull, "--hosts-dir", unknown, f"{host}/{NAME}:v1")
+
+
+async def test_a_node_imports_what_was_taken_out_of_the_store(ctr: Ctr, tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "layout")
+    top = layout.index([layout.image(each) for each in ("linux/amd64", "linux/arm64")])
+    layout.name(v1=top)
+    artifacts = expand(tmp_path, layout.folder, "    platforms: [linux/amd64]\n")
+    shop = Workshop(tmp_path / "shop")
+    shop.import_(*shop.build(artifacts=artifacts))
+    catalog = Catalog(shop.store)
+    (ref,) = catalog.refs().bundles
+    files, out = extract.below(catalog, ref, "images/app"), tmp_path / "app.oci"
+    extract.extract_folder(shop.store, files, "images/app", out, SILENT)
+    archive = tmp_path / "app.tar"
+    await run(part("tar"), "-C", out, "-cf", archive, ".")
+    words = ["--no-unpack", "--platform", "linux/amd64", "--base-name", "docker.io/site/app"]
+    assert all(word in DOCS.read_text() for word in words[1:4])
+    await asyncio.to_thread(ctr, "images", "import", *words, archive)
+    assert top["digest"] in await asyncio.to_thread(
+        ctr, "images", "ls", "name==docker.io/site/app:v1"
+    )
