@@ -6,19 +6,22 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bundles import digest as digests
-from bundles.making import provenance, recipe, sbom
+from bundles.making import provenance, recipe, repair, repairbuild, sbom
 from bundles.packages import listed
 from bundles.progress import SILENT
+from bundles.signing.policy import Policy
 from bundles.site.catalog import Catalog
 from bundles.sources import Artifact, credentials, lock
 from bundles.sources.registry import RegistryRefused
 from bundles.sources.url import Downloads
+from bundles.store import fsck
 from tests import registry_server
 from tests.bundles.content import served
 from tests.bundles.making import NOW, Workshop
@@ -211,8 +214,30 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     assert built[0].read_bytes() == built[1].read_bytes()
 
 
-def test_volumes_parts_delta_verify_and_repair(tmp_path: Path) -> None:
-    """A layer larger than a part is served whole; a delta brings one layer's change."""
+def test_a_damaged_image_is_repaired(tmp_path: Path) -> None:
+    """By a bundle of the one blob that the store's check names."""
+    layout, top = several(tmp_path / "layout")
+    shop = Workshop(tmp_path / "shop")
+    artifact = expand(write(tmp_path, "oci:layout"), Downloads(tmp_path / "cache"))
+    volumes = shop.build(artifacts=[artifact])
+    shop.import_(*volumes)
+    hurt = shop.store.path(top["digest"])
+    assert hurt is not None
+    hurt.write_bytes(b"?" * top["size"])
+    [request] = fsck.requests(fsck.check(shop.store, SILENT), "site-a")
+    assert [each.digest for each in request.layers] == [top["digest"]]
+    with ExitStack() as stack:
+        found = repair.find(request, volumes, shop.root, Policy(NOW), SILENT, stack)
+        built = repairbuild.build(request, found, [shop.signer], tmp_path / "repair", SILENT)
+    shop.import_(*built.volumes)
+    assert not fsck.check(shop.store, SILENT).faults
+    assert served(shop.store)[f"images/app/blobs/sha256/{top['digest'][7:]}"][0] == (
+        (layout.folder / "blobs/sha256" / top["digest"][7:]).read_bytes()
+    )
+
+
+def test_volumes_parts_and_delta(tmp_path: Path) -> None:
+    """A layer larger than a part is served whole; a delta brings what changed."""
     shop = Workshop(tmp_path / "shop")
     several(tmp_path / "one" / "layout", size=3_000_000)
     first = expand(write(tmp_path / "one", "oci:layout"), Downloads(tmp_path / "cache"))

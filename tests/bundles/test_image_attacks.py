@@ -168,6 +168,49 @@ def test_blob_without_end(hostile: Hostile, tmp_path: Path) -> None:
         hostile.pin(tmp_path)
 
 
+def test_blob_that_breaks_off_is_continued(hostile: Hostile, tmp_path: Path) -> None:
+    """Twice, and once the registry is busy: no byte is fetched again."""
+    layout, top = several(tmp_path / "layout", size=200_000)
+    hostile.take(layout, top)
+    digest = max(hostile.has, key=lambda key: len(hostile.has[key]))
+    data, asked = hostile.has[digest], list[str | None]()
+
+    def breaking(handler: BaseHTTPRequestHandler) -> bool:
+        if not handler.path.endswith(digest):
+            return False
+        asked.append(handler.headers["Range"])
+        start = int((asked[-1] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        if len(asked) == 2:
+            handler.send_response(503)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return True
+        handler.send_response(206 if start else 200)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        handler.send_header("Content-Length", str(len(data) - start))
+        handler.end_headers()
+        handler.wfile.write(data[start : start + 80_000])
+        return True
+
+    hostile.answer = breaking
+    assert hostile.pin(tmp_path).digest == top["digest"]
+    assert asked == [None, "bytes=80000-", "bytes=80000-", "bytes=160000-"]
+
+
+def test_blob_that_rots_in_the_cache(hostile: Hostile, tmp_path: Path) -> None:
+    layout, top = several(tmp_path / "layout")
+    hostile.take(layout, top)
+    path, pin = tmp_path / "bundle.yaml", hostile.pin(tmp_path)
+    cached = tmp_path / "cache" / first_layer(layout, top)[7:]
+    cached.write_bytes(bytes(cached.stat().st_size))
+    pins, downloads = lock.Lock("2026-01-01T00:00:00Z", (pin,)), Downloads(tmp_path / "cache")
+    artifacts = recipe.expand(recipe.load(path), path, pins, downloads, SILENT)
+    with pytest.raises(SourceFault, match=cached.name) as caught:
+        Workshop(tmp_path / "shop").build(artifacts=artifacts)
+    assert "remove it first" in caught.value.hint
+
+
 def test_layer_missing_from_a_registry(hostile: Hostile, tmp_path: Path) -> None:
     layout, top = several(tmp_path / "layout")
     hostile.take(layout, top)
