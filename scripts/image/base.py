@@ -27,7 +27,7 @@ _MERGED = ("bin", "sbin", "lib", "lib64")
 _LEFT_OUT = re.compile(
     r"usr/share/(man|info|locale|lintian|bug|doc-base|pixmaps|applications|binfmts|menu)/"
     r"|usr/share/doc/.*/(?!copyright$)[^/]+$"
-    r"|var/cache/|usr/lib/python3\.11/(pydoc_data|idlelib|lib2to3|ensurepip|test)/"
+    r"|var/cache/|usr/lib/x86_64-linux-gnu/gconv/|usr/lib/python3\.11/(pydoc_data|idlelib|lib2to3|ensurepip|test)/"
 )
 
 
