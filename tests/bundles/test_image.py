@@ -17,6 +17,7 @@ from bundles.making import provenance, recipe, repair, repairbuild, sbom
 from bundles.packages import listed
 from bundles.progress import SILENT
 from bundles.signing.policy import Policy
+from bundles.site import compare
 from bundles.site.catalog import Catalog
 from bundles.sources import Artifact, credentials, lock
 from bundles.sources.registry import RegistryRefused
@@ -285,6 +286,31 @@ def test_bill_and_provenance_name_the_image(registry: str, tmp_path: Path) -> No
     assert bill["components"][0]["purl"] == (
         f"pkg:oci/app@{top['digest']}?repository_url={registry}/team/app&tag=v1"
     )
+
+
+def test_a_registrys_image_that_the_lock_does_not_pin(tmp_path: Path) -> None:
+    path = write(tmp_path, "127.0.0.1:9/team/app:v1")
+    with pytest.raises(lock.NotLocked, match=r"docker://127\.0\.0\.1:9/team/app:v1 is not pinned"):
+        expand(path, Downloads(tmp_path / "cache"))
+
+
+def test_what_changed_between_two_bundles_names_the_image(tmp_path: Path) -> None:
+    """By where it stands, with both tags, as of any package."""
+    bills = []
+    for tag in ("v1", "v2"):
+        layout = Layout(tmp_path / tag / "layout")
+        layout.name(**{tag: layout.image("linux/amd64", 1000 + len(bills))})
+        path = write(tmp_path / tag, "oci:layout")
+        artifacts = [expand(path, Downloads(tmp_path / "cache"))]
+        draft = recipe.draft(recipe.load(path), None, None)
+        artifacts.append(sbom.expand(draft, artifacts, SILENT))
+        shop = Workshop(tmp_path / tag / "shop")
+        shop.import_(*shop.build(draft, artifacts))
+        bills.append(listed.read(served(shop.store)["goose/sbom.cdx.json"][0], "bill").packages)
+    (change,) = compare.packages(*bills)
+    assert (change.kind, change.name, change.old, change.new) == (
+        "oci", "images/app", ("v1",), ("v2",)
+    )  # fmt: skip
 
 
 def test_a_registry_behind_a_password(tmp_path: Path) -> None:

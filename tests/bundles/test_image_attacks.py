@@ -288,7 +288,8 @@ def test_nested_indexes_that_multiply(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "layout")
     top = layout.image("linux/amd64")
     for _ in range(3):
-        top = layout.index([top] * 1000)
+        platforms = ({"os": "linux", "architecture": f"a{n}"} for n in range(1000))
+        top = layout.index([{**top, "platform": each} for each in platforms])
     layout.name(v1=top)
     assert len(expand(tmp_path, "oci:layout").files) == 2 + 3 + 4
 
