@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from aiohttp import ClientResponse
 
 from bundles.making import recipe
 from bundles.progress import SILENT
+from bundles.signing.policy import Policy
+from bundles.site import ingest
 from bundles.sources import Artifact, SourceFile
 from bundles.sources.url import Downloads
 from bundles.store import LocalStore
-from tests.bundles.making import Workshop
+from tests.bundles.making import NOW, Workshop
 from tests.daemon.web_site import PROFILES, Lab, running
 from tests.images import INDEX, Layout, several
 from tests.parts import part
+from tests.s3_server import S3Server, environment
 
 NAME = "base/images/app"
 RECIPE = """\
@@ -287,3 +290,26 @@ async def test_index_of_a_builder_that_lies(site: Site, tmp_path: Path, index: b
     (error,) = json.loads(await response.read())["errors"]
     assert error["detail"]["code"] == "bad-image"
     assert (await site.get("/manifests/v1")).status == 200
+
+
+@pytest.mark.parametrize("reads", ["proxied", "redirected"])
+async def test_a_store_in_s3_is_a_registry_too(
+    reads: str, s3: Callable[[], S3Server], tmp_path: Path
+) -> None:
+    """Also where layers are fetched from the bucket itself."""
+    layout, top = several(tmp_path / "layout", size=300_000)
+    settings = {**environment(s3().bucket()), "GOOSED_ARTIFACT_READS": reads}
+    async with running(tmp_path / "home", PROFILES, **settings) as lab:
+        shop = Workshop(tmp_path / "shop")
+        volumes = shop.build(artifacts=expand(tmp_path, layout.folder))
+        store, rules = lab.deps.catalog.store, Policy(NOW)
+        await asyncio.to_thread(ingest.import_volumes, volumes, store, shop.root, rules, SILENT)
+        await asyncio.sleep(1.1)  # the refs of a bucket are looked at once a second
+        address = f"{lab.url.removeprefix('http://')}/{NAME}"
+        source = ["--all", "--src-tls-verify=false", f"docker://{address}@{top['digest']}"]
+        await run(part("skopeo"), "copy", *source, f"oci:{tmp_path / 'out'}:v1")
+        assert blobs(tmp_path / "out") == blobs(layout.folder)
+        largest = max(layout.folder.glob("blobs/sha256/*"), key=lambda path: path.stat().st_size)
+        url = f"{lab.url}/v2/{NAME}/blobs/sha256:{largest.name}"
+        async with lab.client.get(url, allow_redirects=False) as response:
+            assert response.status == (307 if reads == "redirected" else 200)
