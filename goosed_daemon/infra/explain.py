@@ -133,7 +133,7 @@ def _of_site(site: Document) -> Document:
 
 def _of_profile(profile: Document) -> Document:
     """What machines add to or overrule; of a variable, what it is unless someone sets it."""
-    kept = _only(profile, ("disk", "arguments", *OF_PROFILE))
+    kept = _only(profile, ("disk", "arguments", "timeouts", *OF_PROFILE))
     declared = profile.value.get("variables") if isinstance(profile.value, dict) else None
     defaults = {
         name: variable["default"]

@@ -18,7 +18,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -331,6 +331,21 @@ MountPoint = Annotated[
 ]
 Size = Annotated[
     str, AfterValidator(_form(r"[1-9][0-9]{0,6}[MGT]", "a size, such as 512M, 20G or 1T"))
+]
+Span = Annotated[
+    str, AfterValidator(_form(r"[1-9][0-9]{0,4}[smhd]", "a time, such as 90s, 30m, 4h or 7d"))
+]
+#: The steps of `goosed_daemon.workflow.steps` in which a machine may be for too long.
+Step = Literal[
+    "armed",
+    "offered",
+    "script-served",
+    "fetched",
+    "rendered",
+    "installing",
+    "installed",
+    "first-boot",
+    "enrolled",
 ]
 VolumeName = Annotated[
     str,

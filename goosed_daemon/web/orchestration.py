@@ -14,6 +14,7 @@ from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.routes import ORCHESTRATOR
 from goosed_daemon.workflow import rows
+from goosed_daemon.workflow.limits import Limits
 from goosed_daemon.workflow.orchestrator import Orchestrator
 from goosed_daemon.workflow.transition import Change
 
@@ -31,7 +32,9 @@ async def running(deps: Deps) -> AsyncIterator[None]:
     nats = deps.settings.nats()
     sinks = () if nats is None else (outbox.put,)
     tasks = [
-        asyncio.create_task(_turns(deps, Orchestrator(deps.state, sinks))),
+        asyncio.create_task(
+            _turns(deps, Orchestrator(deps.state, sinks, Limits(deps.profiles.current)))
+        ),
         asyncio.create_task(_rollouts(deps)),
         asyncio.create_task(_count(deps)),
     ]

@@ -37,6 +37,9 @@ class Inherited(Part):
     variables: dict[f.VariableName, VariableValue] = Field(
         {}, description="Values of the variables that the profile declares, for its `commands`."
     )
+    timeouts: dict[f.Step, f.Span] = Field(
+        {}, description="How long it may be in a step of its workflow, if not as the profile says."
+    )
     domain: f.Hostname | None = Field(None, description="Instead of the site's.")
     timezone: f.Timezone | None = Field(None, description="Instead of the site's.")
     keyboard: f.Keyboard | None = Field(None, description="Instead of the site's.")
@@ -69,6 +72,7 @@ MERGE = {
     "network": Merge.DEFAULTS,
     "arguments": Merge.APPEND,
     "variables": Merge.KEYS,
+    "timeouts": Merge.KEYS,
     "domain": Merge.REPLACE,
     "timezone": Merge.REPLACE,
     "keyboard": Merge.REPLACE,

@@ -68,6 +68,11 @@ class OSProfile(Kind):
     variables: dict[f.VariableName, Variable] = Field(
         {}, description="The variables that site, groups and machines may set for the `commands`."
     )
+    timeouts: dict[f.Step, f.Span] = Field(
+        {},
+        description="How long a machine may be in a step of its workflow, such as"
+        " `installing: 4h`, before that counts as a failure; else the usual (workflows.md).",
+    )
 
     agent: bool = Field(
         True, description="Whether the installed system gets the agent, which says it is alive."
