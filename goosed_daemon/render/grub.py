@@ -38,7 +38,7 @@ def install(boot: BootContext) -> str:
         device=_device(boot.boot_url or boot.base_url),
         arguments=(f"BOOTIF=01-{boot.mac.replace(':', '-')}", *kernel.arguments(boot)),
         kernel=_path(boot.boot_content(boot.profile.kernel)),
-        initrds=[_path(url) for _, url in ramdisks(boot)],
+        initrds=[(_path(url), urlsplit(url).query) for _, url in ramdisks(boot)],
         expires=boot.expires.strftime("%Y-%m-%d %H:%M:%S %Z") if boot.expires else None,
         attempts=tuple(range(1, ATTEMPTS + 1)),
         pause=PAUSE,

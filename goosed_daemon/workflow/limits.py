@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from bundles.files.document import InvalidDocument
 from goosed_daemon import duration
@@ -35,10 +36,13 @@ class Limits:
             if infra.stop(mac=mac) is None:
                 self._known.pop(mac, None)  # it is no longer the site's
             return self._known.get(mac, TIMEOUTS)
-        said = {**infra.profile_of(machine).timeouts, **machine.timeouts}
-        if not said:
+        own: dict[str, timedelta] = {
+            step: duration.parse(span)
+            for said in (infra.profile_of(machine).timeouts, machine.timeouts)
+            for step, span in said.items()
+        }
+        if not own:
             self._known.pop(mac, None)
             return TIMEOUTS
-        limits = {**TIMEOUTS, **{step: duration.parse(span) for step, span in said.items()}}
-        self._known[mac] = limits
-        return limits
+        self._known[mac] = {**TIMEOUTS, **own}
+        return self._known[mac]

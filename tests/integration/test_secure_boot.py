@@ -177,6 +177,8 @@ def test_own_grub_installs_over_http(
         screen = machine.wait_for_end(seconds=420)
     installs_once(site, "with-own-grub", mac, screen)
     assert f"goose: {mac} asks (http,{HOST}:{site.boot_port})" in screen
+    seen = {fact["step"] for fact in site.goosectl("workflow", "export", "with-own-grub")["facts"]}
+    assert "fetched" in seen, "GRUB tells who fetches its ramdisk"
     assert '"dyndbg=file drivers/net/* +p"' in screen, "blanks in an argument reach the kernel"
 
 
