@@ -358,7 +358,7 @@ TABLE = (
         forms.nats_url,
         None,
         "Where NATS with JetStream takes the events of machines ([events](events.md)):"
-        " `nats://HOST:PORT`, or `tls://` for TLS from the start. A token or USER:PASSWORD may"
+        " `nats://HOST:PORT`, or `tls://` where it must be TLS. A token or USER:PASSWORD may"
         " stand before the host. Not set: no events are sent, and none are kept.",
     ),
     Setting(

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -31,6 +32,7 @@ SUBJECTS = "goose.>"
 DUPLICATES = 2 * 60 * 60  # seconds that the server is asked to remember ids for
 IDLE = 0.5  # seconds between two looks at an empty outbox
 _TIMEOUT = 5.0  # seconds that the server has for its word
+_CLOSE = 1.0  # seconds for the end of a connection
 _RETRY = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts while it is down
 
 
@@ -74,7 +76,7 @@ class Publisher:
         async def keep(fault: Exception) -> None:
             faults[:] = [fault]  # nats-py tells here why, and raises only that it is so
 
-        client = Client()
+        client = _Client()
         connecting = client.connect(
             **self._address.options(),
             name="goosed",
@@ -99,8 +101,9 @@ class Publisher:
                 )
             yield stream
         finally:
+            # After a handshake that failed nats-py would wait for good for the end of a connection.
             with suppress(NatsError, OSError, TimeoutError):
-                await client.close()
+                await asyncio.wait_for(client.close(), _CLOSE)
 
     async def _batch(self, stream: JetStreamContext) -> bool:
         """Sends a batch; whether there was one. What the server has acknowledged is forgotten,
@@ -144,6 +147,29 @@ class Publisher:
             age = 0.0 if depth.oldest is None else (deps.clock() - depth.oldest).total_seconds()
             deps.telemetry.set(OUTBOX_DEPTH, depth.messages)
             deps.telemetry.set(OUTBOX_AGE, max(0.0, age))
+
+
+class NoTls(NatsError):
+    """The server does not do what the settings ask of it."""
+
+    def __str__(self) -> str:
+        return "the server offers no TLS, and is told nothing without"
+
+
+class _Client(Client):
+    """Where TLS is wanted there is TLS, or no connection.
+
+    nats-py goes by the server's greeting alone, which is not encrypted: whoever sits on the wire
+    could leave TLS out of it, and would be told the token. The greeting is looked at before
+    anything is sent; `tls_available` of it means that TLS is the client's choice.
+    """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and "tls" in self.options:
+            if not (info.get("tls_required") or info.get("tls_available")):
+                raise NoTls
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
 
 
 def _words(error: Exception) -> str:
