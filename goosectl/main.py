@@ -48,7 +48,7 @@ FLAGS = {
 }
 
 #: Nouns whose work a daemon elsewhere can do, over HTTP.
-REMOTE = frozenset({"machine", "token", "agent", "rollout", "audit", "admin-token"})
+REMOTE = frozenset({"machine", "token", "agent", "workflow", "rollout", "audit", "admin-token"})
 
 #: Accepted where the flags are, but only by those nouns: how that daemon is reached.
 OPTIONS = {"--server": "server", "--ca": "ca", "--token-file": "token_file"}

@@ -122,10 +122,11 @@ def call(
     *,
     query: BaseModel | None = None,
     body: BaseModel | None = None,
+    again: bool = False,
     **path: str,
 ) -> A:
     """Does an operation, at the server that was named or else here, and remarks on what the answer
-    says beside its result. Raises `GooseError`."""
+    says beside its result, unless it was asked before, `again`. Raises `GooseError`."""
     from goosectl import server
 
     doing: Operator
@@ -138,7 +139,7 @@ def call(
 
         doing = Local()
     answer = doing.call(operation, query=query, body=body, **path)
-    for remark in getattr(answer, "remarks", ()):
+    for remark in () if again else getattr(answer, "remarks", ()):
         output.get().note(remark)
     return answer
 

@@ -8,48 +8,46 @@ from typing import TYPE_CHECKING
 from goosectl import operator
 
 if TYPE_CHECKING:
-    from goosed_daemon.workflow.model import Workflow
-    from goosed_daemon.workflow.timeline import Entry, Timeline
+    from goosed_daemon.admin.workflow_models import WorkflowDetail, WorkflowStep
 
 _BAR = 30  # columns of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def lines(found: Timeline) -> Iterator[str]:
+def lines(found: WorkflowDetail) -> Iterator[str]:
     """The timeline: a head, a line for each step, and what is odd."""
-    from goosed_daemon.workflow.timeline import words
-
-    workflow, where = found.workflow, found.position
-    yield f"{workflow.machine or workflow.mac}  {workflow.mac}  {workflow.profile}".rstrip()
-    yield f"{where.state} since {operator.show(where.since)}: {words(where)}"
+    yield f"{found.machine or found.mac}  {found.mac}  {found.profile or ''}".rstrip()
+    yield f"{found.state} since {operator.show(found.since)}: {found.words}"
     yield ""
-    longest = max((entry.seconds for entry in found.entries if _counts(entry)), default=0.0)
+    longest = max((step.seconds for step in found.steps if _counts(step)), default=0.0)
     attempt = None
-    for entry in found.entries:
-        if entry.attempt != attempt and entry.attempt > 1:
-            yield f"  attempt {entry.attempt}"
-        attempt = entry.attempt
-        yield _line(entry, longest)
-        for phase, at in entry.phases:
-            yield f"    {phase}  from {operator.show(at)}"
-    if odd := found.oddest:
-        yield ""
-        yield (
-            f"odd one out: {odd.step} of attempt {odd.attempt} took {span(odd.seconds)};"
-            f" others of this profile {span(odd.median or 0)}"
-        )
+    for step in found.steps:
+        if step.attempt != attempt and step.attempt > 1:
+            yield f"  attempt {step.attempt}"
+        attempt = step.attempt
+        yield _line(step, longest)
+        for phase in step.phases:
+            yield f"    {phase.phase}  from {operator.show(phase.at)}"
+    odd = found.odd
+    for step in found.steps:
+        if odd is not None and (step.attempt, step.step) == (odd.attempt, odd.step):
+            yield ""
+            yield (
+                f"odd one out: {odd.step} of attempt {odd.attempt} took {span(step.seconds)};"
+                f" others of this profile {span(step.median_seconds or 0)}"
+            )
 
 
-def _counts(entry: Entry) -> bool:
+def _counts(entry: WorkflowStep) -> bool:
     """Whether its length says something about the machine: how long somebody takes to switch it
     on does not, and a step that is not over has no length yet."""
     return entry.step != "armed" and entry.outcome != "running"
 
 
-def _line(entry: Entry, longest: float) -> str:
+def _line(entry: WorkflowStep, longest: float) -> str:
     armed = entry.step == "armed"
     bar = _bar(entry.seconds / longest if longest and not armed else 0.0)
-    median = "" if entry.median is None else f"median {span(entry.median)}"
+    median = "" if entry.median_seconds is None else f"median {span(entry.median_seconds)}"
     outcome = "" if entry.outcome == "done" else entry.outcome
     mark = "!" if entry.odd else " "
     text = f"{mark} {entry.step:14}{span(entry.seconds):>9}  {bar:{_BAR}}  {median:16}{outcome}"
@@ -77,66 +75,21 @@ def span(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24:02} h"
 
 
-def value(found: Timeline) -> dict[str, object]:
-    """The timeline for scripts; times are RFC 3339, lengths are seconds."""
-    odd = found.oddest
-    return move(found) | {
-        "began_at": operator.show(found.workflow.began_at),
-        "installer": found.workflow.installer or None,
-        "steps": [
-            {
-                "attempt": entry.attempt,
-                "step": entry.step,
-                "began_at": operator.show(entry.began_at),
-                "seconds": round(entry.seconds, 3),
-                "outcome": entry.outcome,
-                "median_seconds": entry.median,
-                "phases": [{"phase": phase, "at": operator.show(at)} for phase, at in entry.phases],
-            }
-            for entry in found.entries
-        ],
-        "odd": None if odd is None else {"attempt": odd.attempt, "step": odd.step},
-    }
+def value(found: WorkflowDetail, *, facts: bool = False) -> dict[str, object]:
+    """The timeline for scripts, if need be with all that was seen; times are RFC 3339, lengths are
+    seconds."""
+    left_out = {"remarks"} if facts else {"remarks", "facts"}
+    return found.model_dump(mode="json", exclude=left_out)
 
 
-def move(found: Timeline) -> dict[str, object]:
+def move(found: WorkflowDetail) -> dict[str, object]:
     """Where the machine is, for scripts."""
-    from goosed_daemon.workflow.timeline import words
+    from goosed_daemon.admin.workflow_models import WorkflowRow
 
-    workflow, where = found.workflow, found.position
-    return {
-        "workflow": workflow.id,
-        "mac": workflow.mac,
-        "machine": workflow.machine or None,
-        "profile": workflow.profile or None,
-        "trace": workflow.trace,
-        "state": where.state,
-        "step": where.step,
-        "attempt": where.attempt,
-        "since": operator.show(where.since),
-        "deadline": operator.show(where.deadline),
-        "reason": where.reason or None,
-        "words": words(where),
-    }
+    return found.model_dump(mode="json", include=set(WorkflowRow.model_fields))
 
 
-def move_words(found: Timeline) -> str:
+def move_words(found: WorkflowDetail) -> str:
     """The same on one line, for people."""
-    from goosed_daemon.workflow.timeline import words
-
-    where = found.position
-    again = f" (attempt {where.attempt})" if where.attempt > 1 else ""
-    return f"{operator.show(where.since)}  {where.step}{again}: {words(where)}"
-
-
-def facts(workflow: Workflow) -> list[dict[str, object]]:
-    """All that was seen, in the order of time."""
-    return [
-        {
-            "at": operator.show(fact.at),
-            "step": fact.step,
-            "token": fact.token or None,
-            "detail": dict(fact.detail),
-        }
-        for fact in sorted(workflow.facts, key=lambda fact: (fact.at, fact.step))
-    ]
+    again = f" (attempt {found.attempt})" if found.attempt > 1 else ""
+    return f"{operator.show(found.since)}  {found.step}{again}: {found.words}"

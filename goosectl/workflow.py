@@ -12,22 +12,13 @@ from bundles.errors import GooseError
 from goosectl import operator, output, timeline
 
 if TYPE_CHECKING:
-    from goosed_daemon.state import State
-    from goosed_daemon.workflow.rows import Standing
-    from goosed_daemon.workflow.timeline import Timeline
+    from goosed_daemon.admin.workflow_models import WorkflowDetail
 
 app = typer.Typer(help="Follow every machine's way from armed to ready.", no_args_is_help=True)
 
 Machine = Annotated[
     str, typer.Argument(metavar="NAME|MAC", help="The machine's name, or its MAC in any spelling.")
 ]
-
-
-class NoWorkflow(GooseError):
-    """The machine was never armed, so that there is nothing to follow."""
-
-    code = "no-workflow"
-    default_hint = "`goosectl machine arm NAME` begins one; `goosectl workflow list` shows all"
 
 
 @app.command("list")
@@ -42,15 +33,14 @@ def list_(
     Example: goosectl workflow list --state failed
     """
     from bundles.errors import UsageError
-    from goosed_daemon.workflow import rows
+    from goosed_daemon.admin import workflows
+    from goosed_daemon.admin.workflow_models import WorkflowQuery
     from goosed_daemon.workflow.model import STATES
 
     if state is not None and state not in STATES:
         raise UsageError(f"there is no state {state!r}", hint=f"there is: {', '.join(STATES)}")
-    with operator.state_if_any() as opened:
-        found = rows.standings(opened) if opened is not None else []
-    shown = [_row(one) for one in found if state in (None, one.position.state)]
-    output.get().table(shown, _COLUMNS)
+    found = operator.pages(workflows.LIST, operator.asked(WorkflowQuery, state=state))
+    output.get().table([one.model_dump(mode="json") for one in found], _COLUMNS)
 
 
 @app.command()
@@ -60,9 +50,7 @@ def show(machine: Machine) -> None:
 
     Example: goosectl workflow show web1
     """
-    mac, name = operator.resolve(machine, needs_profiles=False)
-    with operator.state_to_look_at() as state:
-        found = _timeline(state, mac, name)
+    found = _look(machine)
     output.get().result(timeline.value(found), text="\n".join(timeline.lines(found)))
 
 
@@ -74,10 +62,8 @@ def export(machine: Machine) -> None:
     """
     import json
 
-    mac, name = operator.resolve(machine, needs_profiles=False)
-    with operator.state_to_look_at() as state:
-        found = _timeline(state, mac, name)
-    value = timeline.value(found) | {"facts": timeline.facts(found.workflow)}
+    found = _look(machine)
+    value = timeline.value(found, facts=True)
     output.get().result(value, text=json.dumps(value, indent=2))
 
 
@@ -92,14 +78,11 @@ def watch(
 
     Example: goosectl workflow watch web1
     """
-    mac, name = operator.resolve(machine, needs_profiles=False)
     out = output.get()
-    with operator.state_to_look_at() as state:
-        for found in _changes(state, mac, name, every):
-            out.result(timeline.move(found), text=timeline.move_words(found))
-            last = found.position
-    if last.state != "ready":
-        raise NotReady(f"{name or mac} is {last.state}: {last.words or last.reason}")
+    for found in _changes(machine, every):
+        out.result(timeline.move(found), text=timeline.move_words(found))
+    if found.state != "ready":
+        raise NotReady(f"{machine} is {found.words}")
 
 
 class NotReady(GooseError):
@@ -132,44 +115,20 @@ _COLUMNS = [
 ]
 
 
-def _row(one: Standing) -> dict[str, object]:
-    from goosed_daemon.workflow.timeline import words
+def _look(machine: str, *, again: bool = False) -> WorkflowDetail:
+    from goosed_daemon.admin import workflows
 
-    where = one.position
-    return {
-        "machine": one.workflow.machine or None,
-        "mac": one.workflow.mac,
-        "profile": one.workflow.profile or None,
-        "state": where.state,
-        "step": where.step,
-        "attempt": where.attempt,
-        "since": operator.show(where.since),
-        "deadline": operator.show(where.deadline),
-        "reason": where.reason or None,
-        "words": words(where),
-    }
+    return operator.call(workflows.SHOW, again=again, machine=machine)
 
 
-def _timeline(state: State, mac: str, name: str | None) -> Timeline:
-    from goosed_daemon.workflow import rows, steps
-    from goosed_daemon.workflow.timeline import timeline
-
-    workflow = rows.current(state, mac)
-    if workflow is None:
-        raise NoWorkflow(f"{name or mac} was never armed", mac=mac)
-    medians = rows.medians(state, workflow.profile, steps.STEPS)
-    return timeline(workflow, operator.now(), medians)
-
-
-def _changes(state: State, mac: str, name: str | None, every: float) -> Iterator[Timeline]:
-    """The timeline now and whenever the machine moved, until it is at an end."""
-    told = None
+def _changes(machine: str, every: float) -> Iterator[WorkflowDetail]:
+    """The installation now and whenever the machine moved, until it is at an end."""
+    found = _look(machine)
     while True:
-        found = _timeline(state, mac, name)
-        where = found.position
-        if (where.state, where.step, where.attempt) != told:
-            told = where.state, where.step, where.attempt
-            yield found
-        if where.state != "running":
-            return
-        time.sleep(every)
+        yield found
+        told = found.state, found.step, found.attempt
+        while (found.state, found.step, found.attempt) == told:
+            if found.state != "running":
+                return
+            time.sleep(every)
+            found = _look(machine, again=True)

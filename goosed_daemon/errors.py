@@ -332,6 +332,14 @@ class TriesExhausted(DaemonError):
     status = 409
 
 
+class NoWorkflow(DaemonError):
+    """The machine was never armed, so that there is nothing to follow."""
+
+    code = "no-workflow"
+    default_hint = "`goosectl machine arm NAME` begins one; `goosectl workflow list` shows all"
+    status = 404
+
+
 class RolloutUnknown(DaemonError):
     """No such rollout was ever started here."""
 

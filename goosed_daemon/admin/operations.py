@@ -12,6 +12,7 @@ from goosed_daemon.admin import (
     events,
     machines,
     rollouts,
+    workflows,
 )
 from goosed_daemon.admin.operation import Operation
 
@@ -23,4 +24,5 @@ ALL: tuple[Operation[Any], ...] = (
     *bundle_list.ALL,
     *bearers.ALL,
     *rollouts.ALL,
+    *workflows.ALL,
 )

@@ -177,12 +177,29 @@ def current(state: State, mac: str) -> Workflow | None:
     return advance(known, seen).workflow
 
 
-def standings(state: State, *, limit: int = 10_000) -> list[Standing]:
-    """Where every machine with a workflow is, by MAC."""
+def deadline(state: State, workflow: str, where: Position) -> datetime | None:
+    """When a machine that is at `where` fails, as an orchestrator found by the limits that count
+    for it; what `where` says itself until one has looked."""
     with state.read() as transaction:
         rows = transaction.execute(
-            f"select {_WORKFLOW}, {_POSITION} from workflows where current order by mac limit ?",
-            (limit,),
+            "select deadline from workflows where id = ? and state = ? and step = ? and attempt = ?"
+            " and since = ?",
+            (workflow, where.state, where.step, where.attempt, where.since),
+        )
+    return rows[0][0] if rows else where.deadline
+
+
+def standings(
+    state: State, *, limit: int = 10_000, after: str = "", of_state: str | None = None
+) -> list[Standing]:
+    """Where every machine with a workflow is, by MAC; those behind the MAC `after`, and those in
+    one state if it is given."""
+    which, parameters = (" and state = ?", (of_state,)) if of_state is not None else ("", ())
+    with state.read() as transaction:
+        rows = transaction.execute(
+            f"select {_WORKFLOW}, {_POSITION} from workflows where current and mac > ?{which}"
+            " order by mac limit ?",
+            (after, *parameters, limit),
         )
     return [Standing(_workflow(row[:7], ()), Position(*row[7:])) for row in rows]
 

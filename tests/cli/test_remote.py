@@ -48,6 +48,13 @@ machine list --armed
 machine list --not-armed
 machine list --profile rhel9-base --outcome install
 machine list --label rack
+workflow list
+workflow list --state ready
+workflow list --state lost
+workflow show web1
+workflow show nobody
+workflow show 52:54:00:00:00:99
+workflow export web1
 token issue --mac web1 --ttl 5m
 token issue --mac 52:54:00:00:00:78
 token issue --mac nobody
@@ -79,6 +86,8 @@ rollout pause
 rollout resume 00000000-0000-4000-8000-000000000000
 rollout abort 00000000-0000-4000-8000-000000000000 --yes
 rollout abort nonsense --yes
+workflow cancel web1
+workflow watch web1
 machine disarm web1
 machine disarm 52:54:00:00:00:79
 machine forget web1 --dry-run
@@ -122,6 +131,8 @@ def plain(text: str, site: Path) -> str:
     text = re.sub(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00| UTC)?", "TIME", text)
     text = re.sub(r"\b[0-9a-f]{64}\b", "DIGEST", text)
+    text = re.sub(r"\b[0-9a-f]{32}\b", "TRACE", text)
+    text = re.sub(r"\"seconds\": ?[0-9.]+|\b\d+\.\d s\b|[▏▎▍▌▋▊▉█]+", "SECONDS", text)
     text = re.sub(r"[\w-]{43,}(?=\W|$)", "SECRET", text)
     # A daemon seals every now and then.
     text = re.sub(r"under \d+ seals|seal \d+|\"seals\": \d+", "SEALS", text)

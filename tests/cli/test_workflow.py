@@ -136,3 +136,24 @@ def test_the_export_has_every_fact(state: State, capsys: pytest.CaptureFixture[s
 )  # fmt: skip
 def test_lengths_of_time_are_told_in_the_units_that_say_enough(seconds: float, text: str) -> None:
     assert timeline.span(seconds) == text
+
+
+def test_a_long_list_is_read_page_by_page(
+    state: State, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goosed_daemon.admin.models.LIMIT", 2)
+    machines.arm(state, MAC, 3, NOW, "operator:me")
+    found = shown(capsys, "workflow", "list")["items"]
+    assert [one["mac"] for one in found] == [*(f"52:54:00:00:00:0{n}" for n in range(3)), MAC]
+
+
+def test_the_deadline_that_is_shown_is_the_profiles(
+    state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines.arm(state, MAC, 3, NOW, "operator:me")
+    Tokens(state, TokenKey(KEY), TTL).offer(MAC, NOW, "192.0.2.7", NAMES)
+    assert shown(capsys, "workflow", "show", "web1")["deadline"] == "2026-11-24T12:05:00Z"
+    limits = {s.OFFERED: timedelta(minutes=7)}
+    Orchestrator(state, (), lambda workflow: limits).turn(NOW)
+    for verb in ("show", "export"):
+        assert shown(capsys, "workflow", verb, "web1")["deadline"] == "2026-11-24T12:07:00Z"
