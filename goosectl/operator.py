@@ -97,26 +97,6 @@ def infra() -> Infra | None:
     return profiles.load_good(folder) if folder.is_dir() else None
 
 
-def infra_if_good(otherwise: str) -> Infra | None:
-    """The infra profiles; None, and a note of what is done `otherwise`, when they have errors."""
-    from goosed_daemon.admin import naming
-
-    found, remarks = naming.if_good(infra, otherwise)
-    for remark in remarks:
-        output.get().note(remark)
-    return found
-
-
-def resolve(name: str, *, needs_profiles: bool = True) -> tuple[str, str | None]:
-    """A machine's MAC and name, by the profiles here: `goosed_daemon.admin.naming.resolve`."""
-    from goosed_daemon.admin import naming
-
-    named = naming.resolve(infra, name, needs_profiles=needs_profiles)
-    for remark in named.remarks:
-        output.get().note(remark)
-    return named.mac, named.name
-
-
 def call(
     operation: Operation[A],
     *,
