@@ -138,6 +138,18 @@ def test_image_where_a_chart_is_asked_for(tmp_path: Path) -> None:
         (package({"app/Chart.yaml": b"{"}), "no chart as"),
         (package({"app/Chart.yaml": CHART.replace(b"1.2.3+build.4", b"../1")}), "no tag follows"),
     ],
+    ids=[
+        "not gzip",
+        "not tar",
+        "no Chart.yaml",
+        "cut short",
+        "another folder",
+        "out of the folder",
+        "no name",
+        "yaml bomb",
+        "broken yaml",
+        "version is a path",
+    ],
 )
 def test_package_that_is_none(tmp_path: Path, data: bytes, words: str) -> None:
     (tmp_path / "app.tgz").write_bytes(data)
