@@ -105,12 +105,16 @@ def _space(settings: Settings, now: datetime) -> Finding:
 
 
 def _keys(settings: Settings, now: datetime) -> Finding:
-    from goosed_daemon import token_key
+    from goosed_daemon import install_key, token_key
 
     if not settings.home.token_key.exists():
         return Finding("keys", REMARK, "no token key yet: the first token or daemon makes it")
     token_key.load(settings.home.token_key)
-    return Finding("keys", GOOD, "the token key is there, and nobody else can read it")
+    if not settings.home.install_key.exists():
+        text = "no key for install receipts yet: the orchestrator makes it when it starts"
+        return Finding("keys", REMARK, text)
+    install_key.load(settings.home.install_key)
+    return Finding("keys", GOOD, "the site's keys are there, and nobody else can read them")
 
 
 def _trust(settings: Settings, now: datetime) -> Finding:

@@ -23,6 +23,10 @@ NOUNS = {
     "infra": ("goosectl.infra", "Check and show the site's machines and profiles."),
     "machine": ("goosectl.machine", "Arm machines for installation; see what they do."),
     "workflow": ("goosectl.workflow", "Follow every machine's way from armed to ready."),
+    "receipt": (
+        "goosectl.receipt",
+        "Show and check what machines were built from.",
+    ),
     "rollout": ("goosectl.rollout", "Install many machines in waves."),
     "token": ("goosectl.token", "Issue and revoke boot tokens."),
     "agent": (
@@ -48,7 +52,9 @@ FLAGS = {
 }
 
 #: Nouns whose work a daemon elsewhere can do, over HTTP.
-REMOTE = frozenset({"machine", "token", "agent", "workflow", "rollout", "audit", "admin-token"})
+REMOTE = frozenset(
+    {"machine", "token", "agent", "workflow", "receipt", "rollout", "audit", "admin-token"}
+)
 
 #: Accepted where the flags are, but only by those nouns: how that daemon is reached.
 OPTIONS = {"--server": "server", "--ca": "ca", "--token-file": "token_file"}

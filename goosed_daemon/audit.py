@@ -54,13 +54,16 @@ def record(
     mac: str | None = None,
     token: str | None = None,
     **detail: object,
-) -> None:
-    """Adds an event. `detail` must hold no secret; values of None are left out."""
+) -> int:
+    """Adds an event and gives its number. `detail` must hold no secret; values of None are left
+    out."""
     kept = {key: value for key, value in detail.items() if value is not None}
-    transaction.execute(
-        "insert into events (at, kind, actor, mac, token, detail) values (?, ?, ?, ?, ?, ?)",
+    ((number,),) = transaction.execute(
+        "insert into events (at, kind, actor, mac, token, detail) values (?, ?, ?, ?, ?, ?)"
+        " returning id",
         (at, kind, actor, mac, token, json.dumps(kept, sort_keys=True, separators=(",", ":"))),
     )
+    return int(number)
 
 
 @dataclass(frozen=True, slots=True)

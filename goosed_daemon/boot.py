@@ -61,20 +61,27 @@ def check_content(catalog: Catalog, profile: OSProfile) -> None:
     a token is better not spent on it."""
     bundle = profile.bundle
     if catalog.ref(bundle, None) is None:
-        raise _missing_bundle(profile)
+        raise missing_bundle(profile)
     for path in boot_files(profile):
         if catalog.find(bundle, None, path) is None:
-            raise _missing(profile, path)
+            raise missing(profile, path)
     folder = profile.repo.rstrip("/") + "/"
     if not any(file.path.startswith(folder) for file in catalog.list(bundle, None)):
-        raise _missing(profile, folder)
-    if profile.windows is not None:
-        image = folder + profile.windows.image.path
-        if catalog.find(bundle, None, image) is None:
-            raise _missing(profile, image)
+        raise missing(profile, folder)
+    image = image_file(profile)
+    if image is not None and catalog.find(bundle, None, image) is None:
+        raise missing(profile, image)
 
 
-def _missing(profile: OSProfile, path: str) -> ArtifactMissing:
+def image_file(profile: OSProfile) -> str | None:
+    """The path in the profile's bundle of the image that is applied; only Windows has one."""
+    if profile.windows is None:
+        return None
+    return f"{profile.repo.rstrip('/')}/{profile.windows.image.path}"
+
+
+def missing(profile: OSProfile, path: str) -> ArtifactMissing:
+    """Why nothing is installed while the bundle lacks a file that the profile names."""
     return ArtifactMissing(
         f"OSProfile {profile.name} needs {path}, which bundle {profile.bundle} does not have",
         hint=f"correct the profile, or see `goosectl store ls {profile.bundle}`",
@@ -108,7 +115,7 @@ def context(
     profile = infra.profile_of(machine)
     ref = catalog.ref(profile.bundle, None)
     if ref is None:
-        raise _missing_bundle(profile)
+        raise missing_bundle(profile)
     return BootContext(
         site=infra.site_of(machine),
         profile=profile,
@@ -139,7 +146,8 @@ def agent_context(settings: Settings, base_url: str, enrolment: str) -> AgentCon
     return AgentContext(url, enrolment, interval, authority)
 
 
-def _missing_bundle(profile: OSProfile) -> ArtifactMissing:
+def missing_bundle(profile: OSProfile) -> ArtifactMissing:
+    """Why nothing is installed while the profile's bundle is not there."""
     return ArtifactMissing(
         f"OSProfile {profile.name} needs bundle {profile.bundle}, which is not imported",
         hint=f"run `goosectl bundle import` with the volumes of {profile.bundle}",

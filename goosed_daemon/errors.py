@@ -157,6 +157,21 @@ class BadTokenKey(DaemonError):
     default_hint = "remove the file: a new key is made, and tokens issued so far end"
 
 
+class BadInstallKey(DaemonError):
+    """The key that signs install receipts cannot be used."""
+
+    code = "bad-install-key"
+    default_hint = "restore it from a backup; a new one is another key to whoever checks receipts"
+
+
+class NoInstallKey(DaemonError):
+    """The site has no key for install receipts yet."""
+
+    code = "no-install-key"
+    default_hint = "the orchestrator makes it when it starts: goosectl serve"
+    status = 404
+
+
 class TokenUnknown(DaemonError):
     """No such token was ever issued here."""
 
@@ -337,6 +352,22 @@ class NoWorkflow(DaemonError):
 
     code = "no-workflow"
     default_hint = "`goosectl machine arm NAME` begins one; `goosectl workflow list` shows all"
+    status = 404
+
+
+class NoReceipt(DaemonError):
+    """There is no install receipt of the machine, or of that token."""
+
+    code = "no-receipt"
+    default_hint = "a receipt begins with a machine's render: see `goosectl workflow show NAME`"
+    status = 404
+
+
+class ReceiptNotSigned(DaemonError):
+    """The machine's installation has not come to its end, when its receipt is signed."""
+
+    code = "receipt-not-signed"
+    default_hint = "`goosectl workflow show NAME` tells what the machine waits for"
     status = 404
 
 

@@ -18,6 +18,7 @@ PARTS = {"observations": _WORKFLOWS, "facts": _WORKFLOWS, "step_times": _WORKFLO
 #: Which rows of which table are a machine's.
 TABLES = {
     "rollout_machines": "mac = ?",
+    "receipts": "mac = ?",
     "workflows": "mac = ?",
     "tokens": "mac = ?",
     "agents": "mac = ?",

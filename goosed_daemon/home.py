@@ -69,6 +69,11 @@ class Home:
         return self.keys / "token.key"
 
     @property
+    def install_key(self) -> Path:
+        """The key that signs install receipts (32 bytes, mode 0600)."""
+        return self.keys / "install.key"
+
+    @property
     def secrets(self) -> Path:
         """Files with secrets that profiles name."""
         return self.path / "secrets"

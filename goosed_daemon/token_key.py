@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import secrets
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
+from goosed_daemon import secret_file
 from goosed_daemon.errors import BadTokenKey
 
 SIZE = 32  # bytes
@@ -66,6 +65,10 @@ class TokenKey:
             return None
         return str(UUID(bytes=data[:16])), int.from_bytes(data[16:20], "big")
 
+    def receipt_tag(self, origin: str) -> str:
+        """Says that a render of this site made `origin`, as `receipts` keeps it."""
+        return _text(self._mac(b"receipt" + origin.encode()))
+
     def _enrolment_tag(self, enrolment_id: bytes) -> bytes:
         return self._mac(b"enrolment" + enrolment_id)
 
@@ -107,49 +110,4 @@ def load(path: Path, random: Callable[[int], bytes] = secrets.token_bytes) -> To
 
     Several processes that start at once all get the same key. Raises `BadTokenKey`.
     """
-    try:
-        try:
-            return TokenKey(_read(path))
-        except FileNotFoundError:
-            _create(path, random(SIZE))
-            return TokenKey(_read(path))
-    except OSError as error:
-        raise BadTokenKey(
-            f"{path}: {error.strerror or error}", hint="mend the file's folder or permissions"
-        ) from error
-    except BadTokenKey as error:
-        raise BadTokenKey(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def _read(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if mode & (stat.S_IWGRP | stat.S_IRWXO):
-            raise BadTokenKey(
-                f"others may read or change it (mode {stat.S_IMODE(mode):04o})",
-                hint=f"chmod 600 {path}, or remove it when someone may have read it",
-            )
-        return file.read(SIZE + 1)
-
-
-def _create(path: Path, key: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        try:
-            os.write(file, key)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        try:
-            os.link(temporary, path)  # fails, unlike rename, when another process was first
-        except FileExistsError:
-            return
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return TokenKey(secret_file.load(path, SIZE, BadTokenKey, random))

@@ -13,13 +13,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from goosed_daemon import audit, enrolments, machines, token_key, token_refusals, workflow
+from goosed_daemon import (
+    audit,
+    enrolments,
+    machines,
+    receipts,
+    token_key,
+    token_refusals,
+    workflow,
+)
 from goosed_daemon.errors import (
     MachineNotArmed,
     TokenUnknown,
     TokenUsed,
     TriesExhausted,
 )
+from goosed_daemon.receipts import MadeOf
 from goosed_daemon.state.protocol import State, Transaction
 from goosed_daemon.token_key import TokenKey
 from goosed_daemon.token_memory import Ended
@@ -131,16 +140,18 @@ class Tokens:
         address: str,
         rendered: str | None = None,
         enrol_until: datetime | None = None,
+        made: MadeOf | None = None,
     ) -> Token:
         """Uses the token: of any number of callers, in any number of processes, one succeeds.
 
-        `rendered` is the SHA-256 of the file that is told for it. Within the replay window the
-        address that used it may have the very same file again; the token's `replays` is then not
-        0. `enrol_until` lets the agent in that file enrol until then.
+        `rendered` is the SHA-256 of the file that is told for it, and `made` what that is made of,
+        for the machine's install receipt. Within the replay window the address that used it may
+        have the very same file again; the token's `replays` is then not 0. `enrol_until` lets the
+        agent in that file enrol until then.
 
         Raises `TokenUsed`, `TokenExpired`, `TokenRevoked` or `TokenUnknown`, which it records.
         """
-        outcome = self.attempt(secret, now, address, rendered, enrol_until)
+        outcome = self.attempt(secret, now, address, rendered, enrol_until, made)
         if isinstance(outcome, Refused):
             self.refuse([outcome])
             raise outcome.error
@@ -153,6 +164,7 @@ class Tokens:
         address: str,
         rendered: str | None = None,
         enrol_until: datetime | None = None,
+        made: MadeOf | None = None,
     ) -> Token | Refused:
         """As `claim`, but for who records refusals together: `refuse` is still to be called.
 
@@ -168,7 +180,8 @@ class Tokens:
                     (now, address, rendered, token_key.digest(secret), now),
                 )
                 if won:
-                    return self._won(transaction, Token(*won[0]), secret, now, address, enrol_until)
+                    token, until = Token(*won[0]), enrol_until
+                    return self._won(transaction, token, secret, now, address, until, made)
                 found = self._find(transaction, secret)
                 if found is not None and self._may_have_again(found, now, address, rendered):
                     return _replay(transaction, found, now, address)
@@ -188,14 +201,17 @@ class Tokens:
         now: datetime,
         address: str,
         enrol_until: datetime | None,
+        made: MadeOf | None,
     ) -> Token:
         if not self._is_secret_of(token, secret):
             raise TokenUnknown(UNKNOWN)  # undoes the use of a row that no site key made
-        audit.record(
+        event = audit.record(
             transaction, now, "token-claimed", address,
             mac=token.mac, token=token.id, issued_to=token.issued_to,
         )  # fmt: skip
         workflow.observe(transaction, token.mac, steps.RENDERED, now, token.id)
+        if made is not None:
+            receipts.keep(transaction, self._key, token, made, event)
         if enrol_until is not None:
             enrolments.issue(transaction, token.id, token.mac, now, enrol_until, address)
         return token
@@ -236,6 +252,10 @@ class Tokens:
     def callback(self, token: Token) -> str:
         """The secret with which the install begun by `token` reports its progress."""
         return self._key.callback(token.id)
+
+    def made(self, origin: str, tag: str) -> bool:
+        """Whether `receipts` has `origin` from a render of this site."""
+        return token_key.same(self._key.receipt_tag(origin), tag)
 
     def of_callback(self, mac: str, secret: str) -> Token | None:
         """The token whose install reports with `secret`: only the machine's last used one."""

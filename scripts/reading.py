@@ -39,7 +39,8 @@ ORDER: Mapping[str, str] = {
         store.local_maintenance""",
     "6. Deltas, receipts and repairs, as they are read": """
         reading.base reading.delta reading.patch reading.packs reading.missing site.stored_base
-        reading.unpack format.chunks site.receipt site.receipt_trust format.repair_request""",
+        reading.unpack format.chunks site.receipt site.receipt_trust format.repair_request
+        site.install_receipt site.install_trust""",
     "7. The builder": """
         files.yaml_events files.document files.wording sources.lock sources.artifact sources
         sources.files sources.tree sources.transfer sources.credentials sources.url

@@ -65,6 +65,10 @@ class Fields:
             raise self.wrong(name, "is not a list")
         return value
 
+    def part(self, name: str, names: Collection[str]) -> Fields:
+        """An object within this one, with exactly the fields in `names`."""
+        return Fields(self._value[name], names, f"{self._where}: {name}", self._refusal)
+
     def null(self, name: str) -> bool:
         """Whether the field is null."""
         return self._value[name] is None

@@ -26,7 +26,8 @@ VOLUMES = "goose-volumes@v1"
 TRUST = "goose-trust@v1"
 RECEIPT = "goose-receipt@v1"
 INSTALL = "goose-install@v1"
-NAMESPACES = (BUNDLE, INSTALL, RECEIPT, TRUST, VOLUMES)
+NAMESPACES = (BUNDLE, INSTALL, RECEIPT, TRUST, VOLUMES)  # that a trust root may give
+MACHINE = "goose-machine@v1"  # the site's own word, which no trust root gives to anybody
 
 MAX_SIGNATURE = 16 * 1024  # bytes of an armored signature; an Ed25519 one has about 300
 

@@ -11,6 +11,7 @@ from goosed_daemon.admin import (
     bundle_list,
     events,
     machines,
+    receipts,
     rollouts,
     workflows,
 )
@@ -25,4 +26,5 @@ ALL: tuple[Operation[Any], ...] = (
     *bearers.ALL,
     *rollouts.ALL,
     *workflows.ALL,
+    *receipts.ALL,
 )

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 from bundles.errors import GooseError
 from bundles.files.document import InvalidDocument
-from goosed_daemon import outbox, rollouts
+from goosed_daemon import install_key, outbox, receipts, rollouts
 from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.routes import ORCHESTRATOR
@@ -22,6 +22,7 @@ log = logging.getLogger("goosed.workflow")
 
 IDLE = 0.25  # seconds between two looks when there was nothing to do
 ROLLOUTS_EVERY = 1.0  # seconds between two looks at the rollouts
+RECEIPTS_EVERY = 1.0  # seconds between two looks for receipts to sign
 _FAULT = 2.0  # seconds before the next look after the state failed
 _COUNT_EVERY = 10.0  # seconds between two counts of the machines by state
 
@@ -30,12 +31,13 @@ _COUNT_EVERY = 10.0  # seconds between two counts of the machines by state
 async def running(deps: Deps) -> AsyncIterator[None]:
     """Runs an orchestrator within the block. A turn that is under way at its end is finished."""
     nats = deps.settings.nats()
-    sinks = () if nats is None else (outbox.put,)
+    sinks = (receipts.ready,) if nats is None else (receipts.ready, outbox.put)
     tasks = [
         asyncio.create_task(
             _turns(deps, Orchestrator(deps.state, sinks, Limits(deps.profiles.current)))
         ),
         asyncio.create_task(_rollouts(deps)),
+        asyncio.create_task(_receipts(deps)),
         asyncio.create_task(_count(deps)),
     ]
     if nats is not None:
@@ -102,6 +104,29 @@ async def _rollouts(deps: Deps) -> None:
             log.error("rollouts wait: %s", error.message, extra={"fields": fields})
             await asyncio.sleep(_FAULT)
         await asyncio.sleep(ROLLOUTS_EVERY)
+
+
+async def _receipts(deps: Deps) -> None:
+    signer, failing = None, False
+    while True:
+        try:
+            if signer is None:
+                signer = await deps.in_store(install_key.load, deps.settings.home.install_key)
+            signed = await deps.in_state(
+                receipts.turn, deps.state, deps.tokens.made, signer, deps.clock()
+            )
+            failing = False
+            if signed:
+                log.info("receipts signed", extra={"fields": {"receipts": signed}})
+        except GooseError as error:
+            # They wait in the state until there is a key, or the state is back.
+            if not failing:
+                log.error(
+                    "receipts wait: %s", error.message, extra={"fields": {"code": error.code}}
+                )
+            failing = True
+            await asyncio.sleep(_FAULT)
+        await asyncio.sleep(RECEIPTS_EVERY)
 
 
 async def _count(deps: Deps) -> None:

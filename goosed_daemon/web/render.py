@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from goosed_daemon import boot, token_key
+from goosed_daemon import boot, made_of, token_key
 from goosed_daemon.errors import (
     DaemonError,
     MachineUnknown,
@@ -16,6 +16,7 @@ from goosed_daemon.errors import (
     WrongInstaller,
 )
 from goosed_daemon.infra import secrets
+from goosed_daemon.receipts import MadeOf
 from goosed_daemon.render import kickstart, preseed, unattend
 from goosed_daemon.render.context import BootContext
 from goosed_daemon.telemetry import TOKENS
@@ -82,17 +83,20 @@ class Render:
         refusal = judge(token, now)
         if refusal is not None and not tokens.replayable(token, now, address(request)):
             return Refused(token, refusal, now, address(request))
-        context = await self._context(request, installer, token)
+        plain = await self._context(request, installer, token)
+        context = await self._deps.in_store(secrets.resolved, plain, self._secrets)
         text = RENDERERS[installer](context)
         digest = token_key.digest(text)
         if request.method == "GET":
-            refused = await self._claim(request, secret, digest, context)
+            made = await self._deps.in_store(made_of.look, plain, self._deps.catalog)
+            refused = await self._claim(request, secret, digest, made, context.agent is not None)
             return refused if refused is not None else text
         if refusal is not None and token.rendered != digest:
             raise refusal
         return text
 
     async def _context(self, request: web.Request, installer: str, token: Token) -> BootContext:
+        """What the file is made of, secrets by reference still."""
         infra = await self._current.infra()
         machine = infra.machine_by_mac(token.mac)
         if (stop := infra.stop(mac=token.mac)) is not None:
@@ -109,7 +113,7 @@ class Render:
         where = bases(deps, request, infra.site.url)
         secret = deps.agents.enrolment(token.id)
         agent = boot.agent_context(deps.settings, where.main, secret)
-        context = boot.context(
+        return boot.context(
             infra,
             deps.catalog,
             machine,
@@ -120,19 +124,19 @@ class Render:
             ca=deps.authority(),
             api_url=deps.settings.api_url,
         )
-        return await deps.in_store(secrets.resolved, context, self._secrets)
 
     async def _claim(
-        self, request: web.Request, secret: str, digest: str, context: BootContext
+        self, request: web.Request, secret: str, digest: str, made: MadeOf, enrols: bool
     ) -> Refused | None:
-        """Uses the token for the file with this digest. `context` is what it was made of."""
+        """Uses the token for the file with this digest, which is `made` of that, and has an agent
+        where it `enrols`."""
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError("the client went away before its token was used")
         deps = self._deps
         now = deps.clock()
-        until = now + deps.settings.enrol_ttl if context.agent is not None else None
+        until = now + deps.settings.enrol_ttl if enrols else None
         token = await deps.in_state(
-            deps.tokens.attempt, secret, now, address(request), digest, until
+            deps.tokens.attempt, secret, now, address(request), digest, until, made
         )
         if isinstance(token, Refused):
             return token

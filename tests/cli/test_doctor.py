@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from goosectl.main import main
+from goosed_daemon import install_key
+from goosed_daemon.home import Home
 from tests.daemon.content import make_store
 from tests.daemon.test_web_serve import daemon
 from tests.daemon.web_site import FILES, PROFILES
@@ -36,6 +38,7 @@ def home(
         ["token", "issue", "--mac", MAC],
     ):
         assert main(words) == 0
+    install_key.load(Home(tmp_path).install_key)
     capsys.readouterr()
     return tmp_path
 
@@ -60,6 +63,19 @@ def test_a_site_that_is_well(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert {state for state, _, _ in found.values()} == {"good"}, found
     main(["doctor"])
     assert capsys.readouterr().out.endswith("nothing is wrong\n")
+
+
+def test_a_site_that_cannot_sign_receipts_yet_is_told_so(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "keys" / "install.key").unlink()
+    code, found = examined(capsys)
+    assert (code, found["keys"][0]) == (0, "remark") and "receipts" in found["keys"][1]
+    (home / "keys" / "install.key").write_bytes(b"short")
+    (home / "keys" / "install.key").chmod(0o600)
+    code, found = examined(capsys)
+    assert code == 1
+    ill(found, "keys", "such a key has 32 bytes")
 
 
 def test_a_daemon_that_answers_is_no_fault(

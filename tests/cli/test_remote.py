@@ -55,6 +55,12 @@ workflow show web1
 workflow show nobody
 workflow show 52:54:00:00:00:99
 workflow export web1
+receipt show web1
+receipt show nobody
+receipt show web1 --token nonsense
+receipt export web1 --out receipt.json
+receipt key
+receipt verify receipt.json --key key.pub
 token issue --mac web1 --ttl 5m
 token issue --mac 52:54:00:00:00:78
 token issue --mac nobody
@@ -120,6 +126,10 @@ def make_site(folder: Path) -> Path:
     (folder / "infra").mkdir(parents=True)
     (folder / "infra" / "site.yaml").write_text(PROFILES)
     make_store(folder / "store", FILES)
+    key = Home(folder).install_key
+    key.parent.mkdir(mode=0o700)
+    key.touch(0o600)
+    key.write_bytes(bytes(32))
     return folder
 
 

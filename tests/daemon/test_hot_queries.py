@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from goosed_daemon import audit_chain, machines, outbox
+from goosed_daemon import audit_chain, machines, outbox, receipts
 from goosed_daemon.agents import Agents
 from goosed_daemon.state.migrate import migrate
 from goosed_daemon.state.postgres import PostgresState, PostgresTransaction
@@ -20,15 +20,18 @@ from goosed_daemon.token_key import TokenKey
 from goosed_daemon.tokens import Tokens
 from goosed_daemon.workflow import rows
 from goosed_daemon.workflow import steps as s
+from goosed_daemon.workflow.model import Fact
 from goosed_daemon.workflow.orchestrator import Orchestrator
+from goosed_daemon.workflow.transition import advance
 from tests.daemon.postgres import database
+from tests.daemon.receipts import MADE, SIGNER
 from tests.daemon.state_backends import KEY, MAC, NOW, TTL
 
 FLEET = 20_000
 HERE = "192.0.2.7"
 LARGE = {
-    "agents", "enrolments", "events", "facts", "machines", "observations", "outbox", "sealed",
-    "step_times", "tokens", "workflows",
+    "agents", "enrolments", "events", "facts", "machines", "observations", "outbox", "receipts",
+    "sealed", "step_times", "tokens", "workflows",
 }  # fmt: skip
 
 # A fleet in the middle of its life, as text of SQL: n is the number of a machine.
@@ -62,6 +65,8 @@ insert into enrolments (id, mac, issued_at, issued_to, expires_at, used, used_at
     select token, mac, at, 'x', at + interval '1 day', true, at from fleet;
 insert into agents (mac, family, token, issued_at, expires_at, enrolled_at, enrolled_by, seen_at)
     select mac, token, md5('a' || n), at, at + interval '9 days', at, 'x', at from fleet;
+insert into receipts (token, mac, claimed_at, origin, tag, ready_at, document, signature)
+    select token, mac, at, '{{}}', '', at, '{{}}', 'x' from fleet;
 insert into observations (workflow, token, step, at, detail)
     select workflow, token::text, 'rendered', at, '{{}}' from fleet;
 """
@@ -116,12 +121,12 @@ def live(state: Watched) -> None:
     tokens = Tokens(state, TokenKey(KEY), TTL)
     agents = Agents(state, TokenKey(KEY), timedelta(days=1))
     names = {"machine": "web1", "profile": "p1", "installer": "kickstart"}
-    orchestrator = Orchestrator(state, (outbox.put,))
+    orchestrator = Orchestrator(state, (receipts.ready, outbox.put))
     machines.arm(state, MAC, 3, NOW, "operator:me")
     offer = tokens.offer(MAC, NOW, HERE, names)
     tokens.offer(MAC, NOW, HERE, names)
     orchestrator.turn(NOW)
-    tokens.claim(offer.secret, NOW, HERE)
+    tokens.claim(offer.secret, NOW, HERE, "0" * 64, made=MADE)
     tokens.of_callback(MAC, tokens.callback(offer.token))
     machines.report(state, MAC, "started", NOW, HERE, offer.token.id)
     machines.report(state, MAC, "installed", NOW, HERE, offer.token.id)
@@ -132,7 +137,14 @@ def live(state: Watched) -> None:
     messages = outbox.take(state, NOW)
     outbox.delivered(state, [messages[0].id])
     outbox.release(state, [messages[1].id], NOW)
-    rows.current(state, MAC)
+    workflow = rows.current(state, MAC)
+    assert workflow is not None
+    with state.write() as transaction:
+        seen = [Fact(s.READY, NOW, offer.token.id)]
+        receipts.ready(transaction, advance(workflow, seen), NOW)
+    assert receipts.turn(state, tokens.made, SIGNER, NOW) == 1
+    receipts.newest(state, MAC)
+    receipts.newest(state, MAC, offer.token.id)
     rows.medians(state, "p1", s.STEPS)
     audit_chain.seal(state, NOW)
 

@@ -11,6 +11,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bundles import digest as digests
@@ -25,6 +26,7 @@ from bundles.signing.sshsig import TRUST
 from bundles.signing.trust import TrustRoot
 from bundles.signing.trustchain import Link
 from bundles.site import receipt
+from tests.bundles.test_install_receipt import RECEIPT
 from tests.fuzz.__main__ import CORPUS
 from tests.images import saved, several
 from tests.vectors.forge import Key
@@ -71,6 +73,8 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b' "size": 4}]}',
     )
     yield "receipt", a_receipt()
+    yield "install-receipt", RECEIPT.encode()
+    yield "install-receipt", replace(RECEIPT, origin=replace(RECEIPT.origin, artifacts=())).encode()
     yield (
         "repair-request",
         b'{"documents":[],"format":1,"layers":[{"digest":"sha256:' + b"0" * 64 + b'","size":4}],'

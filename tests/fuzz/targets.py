@@ -31,7 +31,7 @@ from bundles.signing import keys, sshsig, trust, trustchain
 from bundles.signing.policy import Policy
 from bundles.signing.sshsig import Signature
 from bundles.signing.trust import TrustedSigner, TrustRoot
-from bundles.site import receipt
+from bundles.site import install_receipt, receipt
 from bundles.site.receipt_trust import base_from_receipt
 from bundles.sources import lock, reference
 from bundles.sources.archives import Archive
@@ -220,6 +220,14 @@ def receipt_(data: bytes) -> None:
     base_from_receipt(found, "vector")
 
 
+def install_receipt_(data: bytes) -> None:
+    """A machine's install receipt, and what is looked at of one."""
+    found = install_receipt.read(data, "R")
+    assert found.encode() == data
+    origin = canonical.dumps(found.origin.encode())
+    assert install_receipt.read_origin(origin, "R") == found.origin
+
+
 def trust_chain(data: bytes) -> None:
     """A chain of trust roots, and what would follow from it."""
     links = trustchain.read(data, "C")
@@ -281,6 +289,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "image-manifest": image_manifest,
     "image-reference": image_reference,
     "index": index,
+    "install-receipt": install_receipt_,
     "layout-index": layout_index,
     "lock": lock_,
     "manifest": manifest,
