@@ -47,8 +47,9 @@ ORDER: Mapping[str, str] = {
         sources.reference sources.registry sources.image sources.layouts sources.archives
         sources.chart sources.oci sources.made making.recipe packages.package
         packages packages.rpm packages.deb packages.wheel packages.listed packages.order
-        making.sbom making.provenance making.plan making.gather making.found
-        files.pending files.direct
+        making.sbom making.provenance making.plan making.fingerprint making.gather
+        making.hasher making.found
+        files.direct files.pending
         making.writer making.assemble making.build reading.sheet site.compare""",
     "8. The builder of deltas and repairs, and a site's inventory": """
         site.inventory making.volumebase making.match making.fill making.packvolumes

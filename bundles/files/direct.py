@@ -1,4 +1,4 @@
-"""Writing and reading a large file past the page cache.
+"""Writing a large file front to back, past the page cache, and hashing it on the way.
 
 A page of the cache costs more than the disk does: it is found, filled, written and given back. What
 is written once in long runs needs none. Where the file system has no O_DIRECT the same goes through
@@ -8,14 +8,14 @@ the cache.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
+from bundles import digest as digests
 from bundles.files import buffers
 
 BLOCK = 4 * 1024 * 1024  # bytes of a write
@@ -23,119 +23,83 @@ _PAGE = 4096  # what memory, offset and length are a multiple of
 _BLOCKS = 3  # in memory: one is filled, the others are on their way
 
 
-_Result = TypeVar("_Result")
-
-
 class DirectFile:
-    """Long runs of bytes on their way into the file at `path`, open as `descriptor` too.
+    """Bytes on their way into the empty file at `path`, open as `descriptor` too.
 
-    Whole pages go past the cache, on a thread of their own; where a run begins and ends within a
-    page, through it, so that no page takes both ways. For one thread. Raises OSError, also that of
-    an earlier write.
+    Whole pages go past the cache; where the file ends within a page, through it. One thread writes
+    a block while another hashes it. `wrote` is told of how many bytes more were written. For one
+    thread; a context manager. Raises OSError, also that of an earlier write.
     """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._cached = descriptor
+    def __init__(self, path: Path, descriptor: int, wrote: Callable[[int], None]) -> None:
+        self._cached, self._wrote = descriptor, wrote
         try:
-            self._direct = os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+            self._direct = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
         except OSError:
             self._direct = os.dup(descriptor)
-        self._pool = ThreadPoolExecutor(1)
-        self._work: deque[Future[None]] = deque()
-        self._memory: list[memoryview] = []
-        self._start = self._end = 0  # of the run in memory, in the file
+        self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._work = deque[tuple[Future[None], Future[None], memoryview]]()
+        self._memory: list[memoryview] = []  # the block in hand comes first
+        self._hash = hashlib.sha256()
+        self._size = 0  # of all that was taken
 
-    def write(self, data: memoryview, at: int) -> None:
-        """Takes bytes; they may be used again at once."""
-        if at != self._end:
-            self.flush()
-            self._start = self._end = at
-        done = 0
-        while done < len(data):
-            if not self._memory:
-                self._memory = [buffers.aligned(BLOCK) for _ in range(_BLOCKS)]
-            offset = self._end % BLOCK
-            count = min(len(data) - done, BLOCK - offset)
-            self._memory[0][offset : offset + count] = data[done : done + count]
-            done += count
-            self._end += count
-            if self._end % BLOCK == 0:
-                self._hand_over()
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Takes the next bytes; they may be used again at once."""
+        with memoryview(data) as view:
+            done = 0
+            while done < len(view):
+                if not self._memory:
+                    self._memory = [buffers.aligned(BLOCK) for _ in range(_BLOCKS)]
+                offset = self._size % BLOCK
+                count = min(len(view) - done, BLOCK - offset)
+                self._memory[0][offset : offset + count] = view[done : done + count]
+                done += count
+                self._size += count
+                if self._size % BLOCK == 0:
+                    self._hand_over(BLOCK)
 
-    def flush(self) -> None:
-        """Hands over what is in memory, waits until all is written, and gives the memory back."""
-        if self._end > self._start:
-            self._hand_over()
+    def end(self) -> str:
+        """Waits until all is written, gives the memory back; the digest of the file."""
+        if rest := self._size % BLOCK:
+            self._hand_over(rest)
         while self._work:
-            self._work.popleft().result()
+            self._reclaim()
         self._memory = []
+        return digests.PREFIX + self._hash.hexdigest()
 
     def close(self) -> None:
-        """Ends the thread."""
-        self._pool.shutdown()
+        """Ends the threads."""
+        self._writer.shutdown()
+        self._hasher.shutdown()
         os.close(self._direct)
 
-    def pieces(self) -> Iterator[memoryview]:
-        """The whole file, one piece read while the one before it is used."""
-        self.flush()
-        memory = [buffers.aligned(BLOCK) for _ in range(2)]
-        ahead = self._pool.submit(self._read, memory[0], 0)
-        at = 0
+    def _hand_over(self, count: int) -> None:
+        block = self._memory.pop(0)
+        data, at = block[:count], (self._size - 1) // BLOCK * BLOCK
+        written = self._writer.submit(self._put, data, at)
+        self._work.append((written, self._hasher.submit(self._hash.update, data), block))
+        if not self._memory:
+            self._reclaim()
+
+    def _reclaim(self) -> None:
+        written, hashed, block = self._work.popleft()
+        hashed.result()
+        written.result()
+        self._memory.append(block)
+
+    def _put(self, data: memoryview, at: int) -> None:
+        whole = len(data) // _PAGE * _PAGE
         try:
-            while piece := ahead.result():
-                at += BLOCK
-                if len(piece) == BLOCK:
-                    ahead = self._pool.submit(self._read, memory[at // BLOCK % 2], at)
-                    yield piece
-                else:
-                    yield piece
-                    return
-        finally:
-            ahead.exception()
-
-    def _read(self, memory: memoryview, at: int) -> memoryview:
-        count = 0
-        # A read past the cache may end only where a page does, or the file.
-        while count < BLOCK and count % _PAGE == 0:
-            more = self._or_cached(partial(_read_into, memory[count:], at + count))
-            if not more:
-                break
-            count += more
-        return memory[:count]
-
-    def _hand_over(self) -> None:
-        memory, start, end = self._memory.pop(0), self._start, self._end
-        base = (end - 1) // BLOCK * BLOCK
-        self._memory.append(memory)
-        self._work.append(self._pool.submit(self._put, memory, base, start, end))
-        if len(self._work) == _BLOCKS:
-            self._work.popleft().result()
-        self._start = self._end
-
-    def _put(self, memory: memoryview, base: int, start: int, end: int) -> None:
-        first, last = -(-start // _PAGE) * _PAGE, end // _PAGE * _PAGE
-        if first >= last:
-            self._all(self._cached, memory[start - base : end - base], start)
-            return
-        self._all(self._cached, memory[start - base : first - base], start)
-        middle = memory[first - base : last - base]
-        self._or_cached(lambda descriptor: self._all(descriptor, middle, first))
-        self._all(self._cached, memory[last - base : end - base], last)
-
-    def _or_cached(self, use: Callable[[int], _Result]) -> _Result:
-        """Past the cache, or through it where the disk wants other places than pages."""
-        try:
-            return use(self._direct)
+            _all(self._direct, data[:whole], at)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            return use(self._cached)
-
-    def _all(self, descriptor: int, view: memoryview, at: int) -> None:
-        while view:
-            count = os.pwrite(descriptor, view, at)
-            view, at = view[count:], at + count
+            _all(self._cached, data[:whole], at)  # the disk wants other places than pages
+        _all(self._cached, data[whole:], at + whole)
+        self._wrote(len(data))
 
 
-def _read_into(memory: memoryview, at: int, descriptor: int) -> int:
-    return os.preadv(descriptor, [memory], at)
+def _all(descriptor: int, view: memoryview, at: int) -> None:
+    while view:
+        count = os.pwrite(descriptor, view, at)
+        view, at = view[count:], at + count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,24 +10,17 @@ from bundles.files.pending import PendingFile
 from bundles.format import layout, statement
 from bundles.format.statement import Statement, parse_time
 from bundles.format.volume import MAX_TIME, blob_name
+from bundles.making import writer
 from bundles.making.found import Found
-from bundles.making.gather import Large, Twins
-from bundles.making.plan import (
-    ContentConflict,
-    Documents,
-    Piece,
-    Plan,
-)
-from bundles.making.writer import VolumeWriter
+from bundles.making.plan import ContentConflict, Documents, Plan
 from bundles.progress import Progress
 from bundles.signing import sshsig
 from bundles.signing.keys import Signer
 
-_HASHING = 2  # threads
-
 
 class Assembly:
-    """One build at work. After `write`, `statement` and `message` are final."""
+    """One build at work: all content is hashed first, so that a volume is written from front to
+    back. After construction `statement` and `message` are final."""
 
     def __init__(
         self,
@@ -37,86 +29,64 @@ class Assembly:
         pool: ThreadPoolExecutor,
         progress: Progress,
     ) -> None:
-        self._plan, self._signers, self._pool, self._progress = plan, signers, pool, progress
-        self.statement = plan.statement
-        self.message = b""
-        self.count = len(plan.statement.volumes)
+        self._plan, self._signers, self._progress = plan, signers, progress
         self._mtime = entry_time(plan.statement)
+        self.count = len(plan.statement.volumes)
+        self._found = Found(plan, pool, progress)
+        for _ in self._found.content():
+            pass
+        self._documents = self._found.documents()
+        refuse_own_documents(self._documents, self._found.seen)
+        self.statement = replace(plan.statement, root=self._documents.root.digest)
+        self.message = self.statement.encode()
 
     def write(self, files: Sequence[PendingFile]) -> list[str]:
-        """Writes the volumes into `files` and makes them durable; returns their digests.
-
-        One pass: layers are hashed while they are written, heads are filled in last.
-        """
-        writers = [
-            VolumeWriter(file, self._plan.head_size(k), self._mtime)
-            for k, file in enumerate(files, 1)
-        ]
-        self._progress.start("building", self._plan.statement.totals.bytes)
-        found = self._fill(writers)
+        """Writes the volumes into `files` and makes them durable; returns their digests."""
+        self._progress.start("building", self.statement.totals.bytes)
+        hashes = writer.write(files, self._streams(), self._progress)
         self._progress.finish()
-        for writer, head in zip(writers, self._heads(found), strict=True):
-            writer.write_head(head)
-            writer.end()
-        return finish(files, self._progress)
+        return hashes
 
-    def _fill(self, writers: Sequence[VolumeWriter]) -> Found:
-        found, twins = Found(self._plan), Twins(self._plan.pieces)
-        items = found.content(self._pool)
-        for k, (writer, pieces) in enumerate(zip(writers, self._shares(), strict=True), 1):
-            self._progress.volume(writer.file.path.name, k, self.count)
-            for piece in pieces:
-                item = next(items)
-                if isinstance(item, Large):
-                    twins.settle(item, piece.layer.size)
-                found.add(piece, writer.add(piece.layer, item, found.seen, self._progress), item)
-            writer.file.rest()
-        return found
-
-    def _shares(self) -> Iterator[Sequence[Piece]]:
-        """The pieces that each volume covers."""
+    def _streams(self) -> Iterator[Iterator[bytes | bytearray | memoryview]]:
+        """Each volume but for its end. What one holds is in no other."""
+        written = {layout.EMPTY_DIGEST}
         start = 0
-        for count in self._plan.statement.volumes:
-            yield self._plan.pieces[start : start + count]
+        for head, count in zip(self._heads(), self.statement.volumes, strict=True):
+            numbers = []
+            for number in range(start, start + count):
+                if (digest := self._found.digests[number]) not in written:
+                    written.add(digest)
+                    numbers.append(number)
+                else:
+                    layer = self._plan.pieces[number].layer
+                    self._progress.advance(layer.size, layer.path)
             start += count
+            yield self._stream(head, numbers)
 
-    def _heads(self, found: Found) -> Iterator[list[tuple[str, bytes]]]:
-        """The head of each volume, signed: the digests in `found` are final."""
-        documents = found.documents()
-        refuse_own_documents(documents, found.seen)
-        self.statement = replace(self._plan.statement, root=documents.root.digest)
-        self.message = self.statement.encode()
+    def _stream(
+        self, head: bytes, numbers: Sequence[int]
+    ) -> Iterator[bytes | bytearray | memoryview]:
+        yield head
+        content = (
+            (piece, self._found.digests[number], item)
+            for number, (piece, item) in zip(numbers, self._found.again(numbers), strict=True)
+        )
+        yield from writer.layers(content, self._mtime, self._progress)
+
+    def _heads(self) -> Iterator[bytes]:
+        """The head of each volume, signed."""
         signatures = [sshsig.sign(self.message, s, sshsig.BUNDLE) for s in self._signers]
+        documents = self._documents
         for number in range(1, self.count + 1):
             index = layout.encode_layout_index(
                 documents.root, self.statement.version, documents.artifacts, number, self.count
             )
-            yield head_entries(index, self.message, signatures, documents.entries)
-
-
-def finish(files: Sequence[PendingFile], progress: Progress) -> list[str]:
-    """Makes written volumes durable; returns their digests, two hashed at a time meanwhile."""
-    progress.start("writing out", sum(file.size for file in files))
-    stop = threading.Event()
-
-    def sync() -> None:
-        for file in files:
-            file.sync()
-
-    pool = ThreadPoolExecutor(1 + _HASHING)
-    try:
-        flush = pool.submit(sync)
-        hashing = [pool.submit(file.digest, progress, stop) for file in files]
-        hashes = []
-        for k, (file, hashed) in enumerate(zip(files, hashing, strict=True), 1):
-            progress.volume(file.path.name, k, len(files))  # the first that is not done
-            hashes.append(hashed.result())
-        flush.result()
-    finally:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-    progress.finish()
-    return hashes
+            entries = head_entries(index, self.message, signatures, documents.entries)
+            head = writer.encode_head(entries, self._mtime)
+            planned = self._plan.head_size(number)
+            if len(head) != planned:
+                raise AssertionError(f"planned a head of {planned} bytes, made {len(head)}")
+            yield head
 
 
 def entry_time(said: Statement) -> int:

@@ -1,13 +1,14 @@
 """Turns a plan's content into volumes that hold only what a base lacks.
 
-Two passes, open or sealed: content is hashed first, so that all that is left out is known before
-the first byte is written. The second reads only what goes in.
+Content is hashed first, as in any build, so that all that is left out is known before the first
+byte is written. The second reading is only of what goes in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +17,6 @@ from bundles.making import fill
 from bundles.making.assemble import refuse_own_documents
 from bundles.making.fill import Filler
 from bundles.making.found import Found
-from bundles.making.gather import Large
 from bundles.making.match import Matcher, New
 from bundles.making.packvolumes import Content, PackVolumes
 from bundles.making.plan import Plan
@@ -44,10 +44,10 @@ class DeltaAssembly(PackVolumes):
         pool: ThreadPoolExecutor,
         progress: Progress,
     ) -> None:
-        found = Found(plan)
+        found = Found(plan, pool, progress)
         most = plan.volume_size or layout.MAX_PART
         filler = Filler(most // 4)
-        large = _hash(plan, base, found, filler, pool, progress)
+        large = _hash(base, found, filler)
         documents = found.documents()
         refuse_own_documents(documents, found.seen)
         filler.close()
@@ -66,36 +66,21 @@ class DeltaAssembly(PackVolumes):
             base_documents=base.documents,
             blobs=matcher.blobs,
             packs=tuple(
-                (filled.pack(), partial(fill.content, filled, found, pool))
-                for filled in filler.packs
+                (filled.pack(), partial(fill.content, filled, found)) for filled in filler.packs
             ),
         )
         super().__init__(content, signers, plan.volume_size, progress)
 
 
-def _hash(
-    plan: Plan,
-    base: Base,
-    found: Found,
-    filler: Filler,
-    pool: ThreadPoolExecutor,
-    progress: Progress,
-) -> list[New]:
+def _hash(base: Base, found: Found, filler: Filler) -> list[New]:
     """Hashes all content; new small layers go into packs, new large ones are returned."""
-    progress.start("hashing", plan.statement.totals.bytes)
     large = []
-    for number, (piece, item) in enumerate(zip(plan.pieces, found.content(pool), strict=True)):
-        if isinstance(item, Large):
-            for chunk in item.chunks():
-                progress.advance(len(chunk), piece.layer.path)
-        else:
-            progress.advance(len(item.data), piece.layer.path)
-        digest, size = item.digest, piece.layer.size
-        if digest not in found.seen and base.layers.get(digest) != size:
-            if isinstance(item, Large):
-                large.append(New(number, piece, digest))
+    with closing(found.content(keep=True)) as content:
+        for number, (piece, item) in enumerate(content):
+            if item.digest in found.seen or base.layers.get(item.digest) == piece.layer.size:
+                continue
+            if item.data is None:
+                large.append(New(number, piece, item.digest))
             else:
-                filler.small(number, piece, digest, item.data)
-        found.add(piece, digest, item)
-    progress.finish()
+                filler.small(number, item.data)
     return large

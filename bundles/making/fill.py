@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bundles import digest as digests
@@ -27,7 +26,7 @@ class Filled:
     size: int = 0
     hashed: hashlib._Hash = field(default_factory=hashlib.sha256)
     digest: str = ""  # where it is known without hashing
-    whole: list[tuple[Piece, str]] = field(default_factory=list)
+    whole: list[int] = field(default_factory=list)  # of the layers' numbers
     stretches: list[tuple[Piece, int, int]] = field(default_factory=list)  # offset, size
     copies: dict[int, tuple[Copy, ...]] = field(default_factory=dict)
 
@@ -52,20 +51,20 @@ class Filler:
         self._most = min(most, _MOST)
         self._shared: Filled | None = None
 
-    def small(self, number: int, piece: Piece, digest: str, data: bytes) -> None:
+    def small(self, number: int, data: bytes) -> None:
         """Adds a new layer that is in memory."""
         pack = self._room(len(data))
         pack.numbers.append(number)
         pack.size += len(data)
         pack.hashed.update(data)
-        pack.whole.append((piece, digest))
+        pack.whole.append(number)
 
     def large(self, number: int, piece: Piece, digest: str, copies: Sequence[Copy]) -> None:
         """Adds a new layer that is a file's; its literal bytes are read, unless it is all new:
         then it is a pack of its own. Raises `SourceFault`."""
         if not copies:
             size = piece.layer.size
-            self.packs.append(Filled([number], size, digest=digest, whole=[(piece, digest)]))
+            self.packs.append(Filled([number], size, digest=digest, whole=[number]))
             return
         stretches, at = [], 0
         for copy in copies:
@@ -114,17 +113,14 @@ def read_stretch(piece: Piece, offset: int, size: int) -> Iterator[bytes]:
         raise unreadable(piece.location, error) from error
 
 
-def content(filled: Filled, found: Found, pool: ThreadPoolExecutor) -> Iterator[bytes | memoryview]:
+def content(filled: Filled, found: Found) -> Iterator[bytes | memoryview]:
     """The bytes of a pack, read again. Raises `SourceFault` when a file is no longer what was
     hashed."""
-    items = found.again(filled.whole, pool)
-    for (piece, digest), item in zip(filled.whole, items, strict=True):
+    for _, item in found.again(filled.whole):
         if isinstance(item, Large):
             yield from item.chunks()
         else:
-            yield item.data
-        if item.digest != digest:
-            raise changed(piece)
+            yield item
     again = hashlib.sha256()
     for stretch in filled.stretches:
         for data in read_stretch(*stretch):

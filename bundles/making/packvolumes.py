@@ -13,9 +13,9 @@ from bundles.files.pending import PendingFile
 from bundles.format import layout
 from bundles.format.statement import Reference, Statement
 from bundles.format.volume import END, blob_name, header, padding, stored
-from bundles.making.assemble import entry_time, finish, head_entries
+from bundles.making import writer
+from bundles.making.assemble import entry_time, head_entries
 from bundles.making.plan import Documents, VolumeTooSmall
-from bundles.making.writer import encode_head
 from bundles.progress import Progress
 from bundles.reading import patch
 from bundles.reading.base import BaseBundle
@@ -84,15 +84,10 @@ class PackVolumes:
     def write(self, files: Sequence[PendingFile]) -> list[str]:
         """Writes the volumes into `files` and makes them durable; returns their digests."""
         self._progress.start("building", self._size)
-        for number, file in enumerate(files):
-            self._progress.volume(file.path.name, number + 1, self.count)
-            at = 0
-            for data in self._stream(number):
-                file.write(data, at)
-                at += len(data)
-            file.write_end(END, at)
+        streams = (self._stream(number) for number in range(self.count))
+        hashes = writer.write(files, streams, self._progress)
         self._progress.finish()
-        return finish(files, self._progress)
+        return hashes
 
     def _stated(self, entries: Sequence[tuple[str, bytes]], volumes: tuple[int, ...]) -> Statement:
         digest, data = entries[0]
@@ -142,7 +137,7 @@ class PackVolumes:
 
     def _stream(self, number: int) -> Iterator[bytes | memoryview]:
         """A volume from front to back, but for its end."""
-        yield encode_head(self._heads[number], self._mtime)
+        yield writer.encode_head(self._heads[number], self._mtime)
         for pack, read in self._shares[number]:
             yield header(blob_name(pack.digest), pack.size, self._mtime)
             for data in read():

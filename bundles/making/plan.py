@@ -1,8 +1,7 @@
 """The plan of a bundle: its layers in order, their volumes, and the documents around them.
 
-All lengths follow from names, modes and sizes alone. So a builder knows where every byte of a
-volume will stand before it has read any content, writes content once while hashing it, and fills
-in the head last. Nothing here does I/O.
+All lengths follow from names, modes and sizes alone. So a builder knows which layer goes into which
+volume before it has read any content. Nothing here does I/O.
 """
 
 from __future__ import annotations

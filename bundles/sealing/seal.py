@@ -8,21 +8,16 @@ docs/adr/0010-sealing-in-one-pass.md.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bundles import digest as digests
 from bundles.errors import GooseError
 from bundles.files import buffers, keyfile
-from bundles.files.direct import DirectFile
 from bundles.files.keyfile import BadKey
 from bundles.files.pending import PendingFile
-from bundles.progress import Progress
 from bundles.sealing import agefile
 from bundles.sealing.agefile import CHUNK, SEALED_CHUNK, TAG
 from bundles.signing import agekey
@@ -74,109 +69,55 @@ def recipient(text: str) -> Recipient:
 class SealedFile(PendingFile):
     """A sealed volume on its way to the disk.
 
-    age seals each 64 KiB for itself, so they may come in any order, as `VolumeWriter` has them. A
-    chunk is sealed when all its bytes are here, and never twice: a nonce that served for two texts
-    would give both away. At most the chunks that wait for a missing byte are in memory: where the
-    head ends, where a large layer begins, and the last. Raises `SealFailed`.
+    age seals each 64 KiB for itself and marks the last, so that nobody cuts the file short: one
+    chunk is held back until more comes, or the end. Raises `SealFailed`.
     """
 
     def __init__(self, path: Path, recipients: Sequence[Recipient]) -> None:
         header, file_key = _header(recipients, path)
         super().__init__(path)
-        self._direct = DirectFile(self._temporary, self.descriptor)
         nonce = os.urandom(agefile.NONCE)
-        self._put(header + nonce, 0)
-        self._start = len(header) + len(nonce)
+        self._front = header + nonce
         self._payload = agefile.Payload(file_key, nonce)
+        self._chunks = 0  # sealed so far: each has its own number, so no nonce serves twice
+        self._held = bytearray()  # at most one chunk
         self._sealed = buffers.aligned(_RUN * SEALED_CHUNK)
-        self._unsealed: dict[int, _Partial | None] = {}  # below `_beyond`; None: no byte is here
-        self._beyond = 0  # chunks from here on are untouched
-        self._size: int | None = None  # of the volume, once it is known
 
-    def __exit__(self, *_: object) -> None:
-        self._direct.close()
-        super().__exit__(*_)
-
-    @property
-    def size(self) -> int:
-        """See `PendingFile`."""
-        self._direct.flush()
-        return super().size
-
-    def digest(self, progress: Progress, stop: threading.Event) -> str:
-        """See `PendingFile`."""
-        whole = hashlib.sha256()
-        for piece in self._direct.pieces():
-            whole.update(piece)
-            progress.advance(len(piece))
-            if stop.is_set():
-                break
-        return digests.PREFIX + whole.hexdigest()
-
-    def write(self, data: bytes | bytearray | memoryview, at: int) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """See `PendingFile`."""
         with memoryview(data) as view:
             done = 0
             while done < len(view):
-                index, offset = divmod(at + done, CHUNK)
-                if whole := 0 if offset else min((len(view) - done) // CHUNK, _RUN):
-                    self._seal(index, [view[done + i * CHUNK :][:CHUNK] for i in range(whole)])
+                if not self._held and (whole := min((len(view) - done - 1) // CHUNK, _RUN)):
+                    self._seal([view[done + i * CHUNK :][:CHUNK] for i in range(whole)])
                     done += whole * CHUNK
-                else:
-                    part = view[done : done + CHUNK - offset]
-                    self._gather(index, offset, part)
-                    done += len(part)
+                    continue
+                if len(self._held) == CHUNK:
+                    self._seal_held(last=False)
+                    continue
+                part = view[done : done + CHUNK - len(self._held)]
+                self._held += part
+                done += len(part)
 
-    def write_end(self, data: bytes | bytearray | memoryview, at: int) -> None:
+    def end(self) -> str:
         """See `PendingFile`."""
-        self._size = at + len(data)
-        self.write(data, at)
-        if self._unsealed:
-            raise AssertionError(f"{self.path.name}: chunks {list(self._unsealed)} are not whole")
-        self.rest()
+        self._seal_held(last=True)
+        return super().end()
 
-    def rest(self) -> None:
-        """See `PendingFile`."""
-        self._direct.flush()
+    def _seal_held(self, last: bool) -> None:
+        held, self._held = self._held, bytearray()
+        self._seal([memoryview(held)], last)
 
-    def _put(self, data: bytes | bytearray | memoryview, at: int) -> None:
-        with memoryview(data) as view:
-            self._direct.write(view, at)
-
-    def _gather(self, index: int, offset: int, part: memoryview) -> None:
-        self._touch(index)
-        partial = self._unsealed[index] = self._unsealed[index] or _Partial()
-        partial.data[offset : offset + len(part)] = part
-        partial.count += len(part)
-        wanted = CHUNK if self._size is None else min(CHUNK, self._size - index * CHUNK)
-        if partial.count == wanted:
-            self._seal(index, [memoryview(partial.data)[:wanted]])
-
-    def _seal(self, index: int, chunks: Sequence[memoryview]) -> None:
-        """Seals and writes consecutive chunks."""
+    def _seal(self, chunks: Sequence[memoryview], last: bool = False) -> None:
+        """Seals and writes the next chunks."""
+        super().write(self._front)
+        self._front = b""
         end = 0
-        for number, chunk in enumerate(chunks, index):
-            self._touch(number)
-            del self._unsealed[number]
-            last = self._size is not None and (number + 1) * CHUNK >= self._size
+        for chunk in chunks:
             start, end = end, end + len(chunk) + TAG
-            self._payload.seal(number, chunk, last, self._sealed[start:end])
-        self._put(self._sealed[:end], self._start + index * SEALED_CHUNK)
-
-    def _touch(self, index: int) -> None:
-        """Chunk `index` is about to take bytes."""
-        self._unsealed.update(dict.fromkeys(range(self._beyond, index + 1)))
-        self._beyond = max(self._beyond, index + 1)
-        if index not in self._unsealed:
-            raise AssertionError(f"{self.path.name}: chunk {index} is sealed already")
-
-
-class _Partial:
-    """A chunk some of whose bytes are still to come."""
-
-    def __init__(self) -> None:
-        self.data = bytearray(CHUNK)
-        self.count = 0
+            self._payload.seal(self._chunks, chunk, last, self._sealed[start:end])
+            self._chunks += 1
+        super().write(self._sealed[:end])
 
 
 def _header(recipients: Sequence[Recipient], path: Path) -> tuple[bytes, bytes]:

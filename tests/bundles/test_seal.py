@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bundles import digest as digests
 from bundles.errors import GooseError
 from bundles.files.keyfile import BadKey
-from bundles.making import gather
 from bundles.progress import SILENT
 from bundles.sealing import agefile, seal, unseal
 from bundles.sealing import identity as keys
@@ -156,26 +156,6 @@ def test_substituted_seal_of_another_builder(sealed: Sealed, tmp_path: Path) -> 
     assert caught.value.code == "unknown-signer"
 
 
-def test_twin_that_changes_after_it_was_compared(
-    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It looked like a file before it, was read to make sure, and is another when it is sealed."""
-    original = gather.Large.settle
-    one = bytearray(os.urandom(400_000))
-    (sealed.shop.tree / "twin-1").write_bytes(one)
-    one[-1] ^= 1
-    (sealed.shop.tree / "twin-2").write_bytes(one)
-
-    def meanwhile(self: gather.Large) -> None:
-        original(self)
-        (sealed.shop.tree / "twin-2").write_bytes(bytes(400_000))
-
-    monkeypatch.setattr(gather.Large, "settle", meanwhile)
-    with pytest.raises(GooseError, match="changed while the bundle was built"):
-        sealed.build()
-    assert list((sealed.shop.folder / "sealed").iterdir()) == []
-
-
 def test_large_files_with_one_content_are_stored_once(sealed: Sealed) -> None:
     """And what only looks alike, by size and first bytes, is stored apart."""
     data = os.urandom(3_000_000)
@@ -201,35 +181,38 @@ def test_small_file_that_is_the_end_of_a_large_one(sealed: Sealed) -> None:
     assert b"".join(opened).count(data[-1000:]) == 1
 
 
+@pytest.mark.parametrize("step", [1000, 65_536, 700_001, 1 << 24])
 @pytest.mark.parametrize("size", [1, 1024, 65_535, 65_536, 65_537, 131_072, 3 * 2**20 + 1])
-def test_written_in_any_order(sealed: Sealed, size: int) -> None:
-    """The head comes last but for the end, as from `VolumeWriter`; age finds it in order."""
+def test_age_opens_what_was_written_in_any_steps(sealed: Sealed, size: int, step: int) -> None:
+    """The last chunk is marked as such wherever the end falls, and is not empty."""
     data = os.urandom(size)
-    head, tail = size // 3, max(0, size - 1024)
-    path = sealed.shop.folder / "any-order"
+    path = sealed.shop.folder / "steps"
     with seal.SealedFile(path, sealed.recipients) as file:
-        for at in range(head, tail, 700_000):
-            file.write(data[at : min(at + 700_000, tail)], at)
-        file.write(data[: min(head, tail)], 0)
-        file.write_end(data[tail:], tail)
+        for at in range(0, size, step):
+            file.write(data[at : at + step])
+        digest = file.end()
         file.publish()
         assert opened_by_age(sealed.secret, path) == data
+        assert digest == digests.of(path.read_bytes())
 
 
-def test_chunk_is_never_sealed_twice(sealed: Sealed) -> None:
+def test_chunk_is_never_sealed_twice(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
     """One nonce for two texts would give both away."""
-    with seal.SealedFile(sealed.shop.folder / "twice", sealed.recipients) as file:
-        file.write(bytes(65_536), 65_536)
-        for at, size in ((65_536, 65_536), (70_000, 10)):
-            with pytest.raises(AssertionError, match="chunk 1 is sealed already"):
-                file.write(b"a" * size, at)
+    numbers = list[tuple[int, bool]]()
+    original = agefile.Payload.seal
 
+    def noted(
+        self: agefile.Payload, index: int, data: memoryview, last: bool, out: memoryview
+    ) -> None:
+        numbers.append((index, last))
+        original(self, index, data, last, out)
 
-def test_volume_with_a_hole_is_not_sealed(sealed: Sealed) -> None:
-    with seal.SealedFile(sealed.shop.folder / "hole", sealed.recipients) as file:
-        file.write(bytes(100), 0)
-        with pytest.raises(AssertionError, match="not whole"):
-            file.write_end(bytes(100), 101)
+    monkeypatch.setattr(agefile.Payload, "seal", noted)
+    with seal.SealedFile(sealed.shop.folder / "once", sealed.recipients) as file:
+        for size in (10, 65_536, 1 << 21, 65_526, 65_536, 1):
+            file.write(bytes(size))
+        file.end()
+    assert numbers == [(n, n == len(numbers) - 1) for n in range(36)]
 
 
 def test_nobody_but_the_recipients_is_in_the_header(sealed: Sealed) -> None:

@@ -81,7 +81,8 @@ def failing_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("failing_disk")
 def test_build_hears_of_it(tmp_path: Path) -> None:
     with PendingFile(tmp_path / "volume") as file:
-        file.write(DATA, 0)
+        file.write(DATA)
+        file.end()
         with pytest.raises(OSError, match="Input/output error"):
             file.sync()
 
