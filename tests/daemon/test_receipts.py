@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -21,11 +22,14 @@ from goosed_daemon.admin_tokens import Role
 from goosed_daemon.agents import Agents
 from goosed_daemon.errors import BadInstallKey, NoInstallKey, TokenUsed
 from goosed_daemon.infra import load
+from goosed_daemon.receipts import Kept
 from goosed_daemon.state import State
 from goosed_daemon.state.migrate import migrate
 from goosed_daemon.token_key import TokenKey
 from goosed_daemon.token_rows import Token
 from goosed_daemon.tokens import Tokens
+from goosed_daemon.web import orchestration
+from goosed_daemon.workflow import rows
 from goosed_daemon.workflow.orchestrator import Orchestrator
 from tests.daemon.content import make_store
 from tests.daemon.receipts import MADE, SIGNER
@@ -231,6 +235,51 @@ async def test_from_the_render_to_the_receipt(lab: Lab) -> None:
         path: digests.of(FILES[path])  # type: ignore[arg-type]
         for path in (kernel, initrd)
     }
+
+
+# The orchestrator beside the listeners
+
+
+async def until_signed(lab: Lab) -> Kept:
+    for _ in range(600):
+        kept = await lab.deps.in_state(receipts.newest, lab.deps.state, MAC)
+        if kept is not None and kept.document is not None:
+            return kept
+        await asyncio.sleep(0.05)
+    raise AssertionError("not signed in half a minute")
+
+
+async def test_a_running_orchestrator_signs_what_it_finds_ready(lab: Lab) -> None:
+    async with orchestration.running(lab.deps):
+        told = await enrolled(lab)
+        await beat(lab, told["token"])
+        kept = await until_signed(lab)
+    signer = install_key.look(lab.home.install_key)
+    assert kept.document is not None and kept.signature is not None
+    message, armored = kept.document.encode(), kept.signature.encode()
+    assert install_trust.believe(message, armored, signer.public, "it").origin.token == kept.token
+
+
+async def test_without_a_key_receipts_wait_and_nothing_else_does(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestration, "_FAULT", 0.05)
+    monkeypatch.setattr(orchestration, "RECEIPTS_EVERY", 0.05)
+    key = lab.home.install_key
+    key.write_bytes(b"short")
+    key.chmod(0o600)
+    async with orchestration.running(lab.deps):
+        told = await enrolled(lab)
+        await beat(lab, told["token"])
+        for _ in range(600):
+            if rows.count(lab.deps.state)["ready"]:
+                break
+            await asyncio.sleep(0.05)
+        assert rows.count(lab.deps.state)["ready"] == 1
+        kept = receipts.newest(lab.deps.state, MAC)
+        assert kept is not None and kept.signature is None
+        key.write_bytes(bytes(32))
+        assert (await until_signed(lab)).signature is not None
 
 
 # What the profile's digest covers

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
 
+from goosed_daemon import install_key, token_key
+from goosed_daemon.home import Home
 from goosed_daemon.setting_table import TABLE
 from tests.observability import DASHBOARDS, OTEL
 from tests.stack.charts import (
@@ -169,6 +173,13 @@ def test_apart_each_role_is_a_deployment_of_the_one_image() -> None:
     assert boot["spec"]["externalTrafficPolicy"] == "Local"
     assert {o["kind"] for o in objects} >= {"Job", "HorizontalPodAutoscaler", "NetworkPolicy",
         "PodDisruptionBudget", "Ingress", "ServiceAccount"}  # fmt: skip
+
+
+def test_every_key_is_made_that_is_only_read_from_a_secret() -> None:
+    (secret,) = (o for o in render("goosed") if o["metadata"]["name"] == "goosed-keys")
+    home = Home(Path("/var/lib/goose"))
+    made = {name: len(b64decode(text)) for name, text in secret["data"].items()}
+    assert made == {home.token_key.name: token_key.SIZE, home.install_key.name: install_key.SIZE}
 
 
 @ALL
