@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bundles.errors import UsageError
-from goosectl import operator, output
+from goosectl import operator, output, sizes
 
 app = typer.Typer(help="See what happened, and check the record of it.", no_args_is_help=True)
 
@@ -48,7 +48,11 @@ def show(
     else:
         found = operator.pages(events.LIST, query, limit)[::-1]
     rows = [item.model_dump(mode="json") for item in found]
-    columns = [(key, key.replace("_", " ").capitalize()) for key in rows[0]] if rows else []
+    columns = (
+        [(key, _TITLES.get(key) or key.replace("_", " ").capitalize()) for key in rows[0]]
+        if rows
+        else []
+    )
     output.get().table(rows, columns)
 
 
@@ -92,9 +96,11 @@ def verify(
             raise UsageError(f"{write_anchor}: {error.strerror}", hint="name another file") from (
                 error
             )
-    text = f"whole: {verdict.sealed} events under {verdict.seals} seals"
+    seals = sizes.amount(verdict.seals, "seal")
+    text = f"whole: {sizes.amount(verdict.sealed, 'event')} under {seals}"
     if verdict.waiting:
-        text += f"; {verdict.waiting} wait for the next seal"
+        verb = "waits" if verdict.waiting == 1 else "wait"
+        text += f"; {verdict.waiting} {verb} for the next seal"
     if known is not None:
         text += f"; seal {known.number} of the anchor is among them"
     out.result(
@@ -106,6 +112,9 @@ def verify(
         },
         text=text,
     )
+
+
+_TITLES = {"mac": "MAC"}
 
 
 def _bytes(path: Path) -> bytes:

@@ -132,7 +132,7 @@ def _trust(settings: Settings, now: datetime) -> Finding:
 
 def _store(settings: Settings, now: datetime) -> Finding:
     from bundles.site.catalog import Catalog
-    from goosectl import site
+    from goosectl import site, sizes
 
     store = site.store()
     catalog = Catalog(store)
@@ -144,7 +144,8 @@ def _store(settings: Settings, now: datetime) -> Finding:
         hint = "`goosectl bundle import` brings some"
         return Finding("store", REMARK, f"{store} holds no bundle yet", hint)
     names = {ref.name for ref in refs.bundles}
-    text = f"{store} holds {len(refs.bundles)} versions of {len(names)} bundles"
+    versions = sizes.amount(len(refs.bundles), "version")
+    text = f"{store} holds {versions} of {sizes.amount(len(names), 'bundle')}"
     return Finding("store", GOOD, text, "`goosectl store fsck` reads every byte of them")
 
 
@@ -192,7 +193,7 @@ def _admins(settings: Settings, now: datetime) -> Finding:
 
 
 def _profiles(settings: Settings, now: datetime) -> Finding:
-    from goosectl import operator
+    from goosectl import operator, sizes
 
     infra = operator.infra()
     if infra is None:
@@ -200,7 +201,8 @@ def _profiles(settings: Settings, now: datetime) -> Finding:
         return Finding("profiles", REMARK, "no profiles yet", hint)
     if infra.error is not None:
         raise infra.error
-    text = f"{len(infra.machines)} machines and {len(infra.profiles)} profiles without an error"
+    profiles = sizes.amount(len(infra.profiles), "profile")
+    text = f"{sizes.amount(len(infra.machines), 'machine')} and {profiles} without an error"
     return Finding("profiles", GOOD, text, "`goosectl infra validate` asks their releases too")
 
 

@@ -11,7 +11,7 @@ import typer
 
 from bundles.errors import UsageError
 from bundles.progress import SILENT
-from goosectl import output, site
+from goosectl import output, site, sizes
 
 if TYPE_CHECKING:
     from goosed_daemon.infra import Infra
@@ -57,7 +57,8 @@ def validate(path: Folder = None) -> None:
     counts = {"machines": len(infra.machines), "profiles": len(infra.profiles)}
     out.result(
         {"site": infra.site.name, **counts, "debconf": checks.debconf() is not None},
-        text=f"{infra.site.name}: {counts['machines']} machines and {counts['profiles']} profiles"
+        text=f"{infra.site.name}: {sizes.amount(len(infra.machines), 'machine')}"
+        f" and {sizes.amount(len(infra.profiles), 'profile')}"
         " are valid for their releases",
     )
     if checks.debconf() is None and any(p.installer == "preseed" for p in infra.profiles.values()):

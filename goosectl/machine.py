@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goosectl import operator, output
+from goosectl import operator, output, sizes
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -39,7 +39,7 @@ def arm(
     output.get().result(
         _json(done),
         text=f"{done.name or done.mac} is armed: it installs at its next network boot"
-        f" ({done.tries_left} tries)",
+        f" ({sizes.amount(done.tries_left, 'try', 'tries')})",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from goosectl import output, sizes
 from goosectl.operator import show
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def lines(machine: MachineDetail) -> list[str]:
 def events(happened: Iterable[Event]) -> Iterator[str]:
     """What happened, a line each."""
     for event in happened:
-        more = "".join(f"  {key}={text}" for key, text in event.detail.items())
+        more = f"  {output.pairs(event.detail)}" if event.detail else ""
         yield f"{show(event.at)}  {event.kind}  by {event.actor}{more}"
 
 
@@ -74,7 +75,8 @@ def standing(machine: MachineDetail) -> str:
     since, tries = "never armed", ""
     if machine.state is not None:
         since = f"{machine.state} since {show(machine.changed_at)}, by {machine.changed_by}"
-        tries = f" ({machine.tries_left} tries left)" if machine.armed else ""
+        left = sizes.amount(machine.tries_left or 0, "try", "tries")
+        tries = f" ({left} left)" if machine.armed else ""
     if machine.token is not None:
         until = show(machine.token_expires_at)
         return f"{since}; a token waits until {until}: it INSTALLS at its next network boot{tries}"

@@ -138,13 +138,16 @@ def asked(model: type[A], **fields: object) -> A:
 
 
 def pages(operation: Operation[A], query: BaseModel, limit: int | None = None) -> list[Any]:
-    """The items of a list, page by page; the first `limit` of them."""
+    """The items of a list, page by page; the first `limit` of them. What there is to remark on is
+    remarked on once."""
     from goosed_daemon.admin.models import LIMIT
 
     found: list[Any] = []
+    page: Any = None
     while True:
         wanted = LIMIT if limit is None else min(LIMIT, limit - len(found))
-        page: Any = call(operation, query=query.model_copy(update={"limit": wanted}))
+        again = page is not None
+        page = call(operation, query=query.model_copy(update={"limit": wanted}), again=again)
         found += page.items
         if page.next is None or len(found) == limit:
             return found

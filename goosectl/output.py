@@ -172,6 +172,16 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def pairs(value: Mapping[str, object]) -> str:
+    """What belongs to an event, on one line: `key=value`, and what is within in brackets."""
+    return ", ".join(
+        f"{one_line(key)}=({pairs(part)})"
+        if isinstance(part, Mapping)
+        else f"{one_line(key)}={_cell(part)}"
+        for key, part in value.items()
+    )
+
+
 def get() -> Output:
     """The output of the running command."""
     return _active[-1] if _active else Output()
@@ -219,6 +229,8 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return pairs(value) or "-"
     if isinstance(value, (list, tuple)):
         value = ", ".join(map(str, value))
     return one_line(str(value))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from goosectl import operator, output
+from goosectl import operator, output, sizes
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -63,13 +63,14 @@ def start(
         return
     names = ", ".join(item.name for item in planned.items[:8])
     more = f" and {planned.machines - 8} more" if planned.machines > 8 else ""
-    if not out.confirm(f"Erase and install {planned.machines} machines ({names}{more})?", yes=yes):
+    machines = sizes.amount(planned.machines, "machine")
+    if not out.confirm(f"Erase and install {machines} ({names}{more})?", yes=yes):
         out.result(_json(planned), text="nothing was begun")
         raise typer.Exit(1)
     begun = operator.call(rollouts.START, body=order)
     out.result(
         _json(begun),
-        text=f"rollout {begun.id} has begun: {begun.machines} machines, {at_once} at once",
+        text=f"rollout {begun.id} has begun: {machines}, {at_once} at once",
     )
 
 
@@ -165,8 +166,9 @@ def _tell(found: RolloutDetail) -> None:
         return
     words = f": {found.words}" if found.words else ""
     out.say(f"{found.id or 'would begin'}  {found.state}{words}")
+    machines = sizes.amount(found.machines, "machine")
     out.say(
-        f"{found.machines} machines: {found.ready} ready, {found.under_way} under way,"
+        f"{machines}: {found.ready} ready, {found.under_way} under way,"
         f" {found.failed} failed, {found.waiting} wait"
     )
     out.table(

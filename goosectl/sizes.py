@@ -1,4 +1,4 @@
-"""Numbers of bytes and seconds, as people write and read them."""
+"""Numbers of bytes, seconds and things, as people write and read them."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ def text(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def amount(count: int, noun: str, plural: str = "") -> str:
+    """``1 file``, ``2 files``; ``2 tries`` where the plural is told."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float, *, tenths: bool = False) -> str:

@@ -173,7 +173,8 @@ def _advance(state: State, rollout_id: str, now: datetime, new_id: Callable[[], 
         count, stopped = tally(members), False
         if count.failed > rollout.max_failures:
             lost = [m.machine or m.mac for m in members if m.state in ("failed", "cancelled")]
-            words = f"{count.failed} machines failed: {', '.join(lost[:10])}"
+            failed = "1 machine" if count.failed == 1 else f"{count.failed} machines"
+            words = f"{failed} failed: {', '.join(lost[:10])}"
             _set(transaction, rollout_id, "stopped", words, now, _ACTOR)
             chosen, stopped = [], True
         elif not count.waiting and not count.under_way:

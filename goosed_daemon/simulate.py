@@ -95,7 +95,7 @@ def _permission(tokens: Tokens, mac: str, now: datetime) -> str:
     left, waiting = tokens.foresee(mac, now)
     if waiting is not None:
         return f"a boot token waits for it until {waiting.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"it is armed, and {left} tries are left"
+    return f"it is armed, and {'1 try is' if left == 1 else f'{left} tries are'} left"
 
 
 def _artifacts(catalog: Catalog, profile: OSProfile) -> tuple[Artifact, ...]:

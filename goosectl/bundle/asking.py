@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bundles.errors import GooseError
-from goosectl import output, site
+from goosectl import output, site, sizes
 
 if TYPE_CHECKING:
     from bundles.format.repair_request import RepairRequest
@@ -27,9 +27,9 @@ def write(path: Path, request: RepairRequest) -> None:
     from bundles.files import durable
 
     durable.replace_file(path, replace(request, site=_site_id()).encode())
-    count = len(request.documents) + len(request.layers)
+    blobs = sizes.amount(len(request.documents) + len(request.layers), "blob")
     output.get().note(
-        f"wrote {path}: it asks for {count} blobs of {request.name} {request.version};"
+        f"wrote {path}: it asks for {blobs} of {request.name} {request.version};"
         " its builder answers it with `goosectl bundle repair`"
     )
 

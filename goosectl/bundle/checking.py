@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from goosectl import output, site
+from goosectl import output, site, sizes
 from goosectl.bundle import asking, several, since
 from goosectl.bundle import words as told
 from goosectl.bundle.options import BasePaths, Identities, Paths, app
@@ -92,7 +92,7 @@ def _checked(checked: Checked, found: Tally) -> tuple[dict[str, object], str]:
 
 def _passed(passed: Passed, found: Tally) -> tuple[dict[str, object], str]:
     listed, count = passed.listed, len(passed.listed.volumes)
-    text = [f"{listed.name} {listed.version}: sealed, {count} volumes"]
+    text = [f"{listed.name} {listed.version}: sealed, {sizes.amount(count, 'volume')}"]
     text += _about_list(found)
     text.append("NOT checked: what is inside, and who signed that; whoever opens it checks it")
     numbers = range(1, count + 1)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bundles.errors import GooseError
 from goosectl import sizes
-from goosectl.bundle import words as told
 
 if TYPE_CHECKING:
     from bundles.making.provenance import Provenance
@@ -54,7 +53,7 @@ def folder_lines(files: Mapping[str, StoredFile], depth: int) -> list[str]:
     count, size = _below(files, depth)
     return [
         f"    {'  ' * path.count('/')}{path.rpartition('/')[2]}/"
-        f"  {told.amount(count[path], 'file')}, {sizes.text(size[path])}"
+        f"  {sizes.amount(count[path], 'file')}, {sizes.text(size[path])}"
         for path in sorted(count, key=lambda path: path.split("/"))
     ]
 

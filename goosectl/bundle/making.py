@@ -68,7 +68,7 @@ def lock(recipe: RecipePath) -> None:
         text="\n".join(
             [
                 *(f"changed  {old.url}\n  {old.digest} ->\n  {new.digest}" for old, new in changed),
-                f"wrote {path}: {told.amount(len(pins), 'input')} pinned",
+                f"wrote {path}: {sizes.amount(len(pins), 'input')} pinned",
             ]
         ),
     )

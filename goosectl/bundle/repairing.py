@@ -88,7 +88,7 @@ def repair(
     names = [source.content.name for source in answer.sources]
     entries = [Entry(each.content.name, 1, each.content.layer.size) for each in answer.sources]
     files += manifest.write(built, entries, signers)
-    brought = [told.amount(len(names), "layer"), *(["all documents"] if answer.documents else [])]
+    brought = [sizes.amount(len(names), "layer"), *(["all documents"] if answer.documents else [])]
     report.result(
         {
             "bundle": asked.name,

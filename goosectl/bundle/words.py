@@ -41,7 +41,7 @@ def summary(said: Statement) -> str:
     totals = said.totals
     return (
         f"{said.name} {said.version} (sequence {said.sequence}):"
-        f" {amount(totals.files, 'file')}, {sizes.text(totals.bytes)}"
+        f" {sizes.amount(totals.files, 'file')}, {sizes.text(totals.bytes)}"
     )
 
 
@@ -131,12 +131,7 @@ def description(
         lines.append(f"built by  goosectl {shown(origin.version)} from the recipe {origin.recipe}")
     sources = {source.title: source for source in origin.sources} if origin else {}
     for title, (count, size) in artifacts(head).items():
-        lines.append(f"  {title}: {amount(count, 'file')}, {sizes.text(size)}")
+        lines.append(f"  {title}: {sizes.amount(count, 'file')}, {sizes.text(size)}")
         if source := sources.get(title):
             lines.append(f"    from {shown(source.origin)}, {source.digest}")
     return lines
-
-
-def amount(count: int, noun: str) -> str:
-    """``1 file``, ``2 files``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -48,7 +48,6 @@ def get(
     from bundles.site import extract
     from bundles.site.catalog import Catalog
     from bundles.store.choice import chosen
-    from goosectl.bundle.words import amount
 
     out = output.get()
     catalog = Catalog(site.store())
@@ -66,7 +65,7 @@ def get(
                 "files": len(files),
                 "out": str(target),
             },
-            text=f"{target}: {amount(len(files), 'file')}, {sizes.text(size)}",
+            text=f"{target}: {sizes.amount(len(files), 'file')}, {sizes.text(size)}",
         )
         return
     file = extract.find(catalog, ref, path)

@@ -54,7 +54,9 @@ def faults(checked: Checked) -> Iterator[str]:
 def damaged(checked: Checked, written: Sequence[Path]) -> StoreDamaged:
     """The error that ends a check which found something."""
     refs, found = checked.bad_refs, len(checked.faults)
-    parts = [f"{found} of {checked.blobs} blobs are damaged or missing"] if found else []
+    blobs = sizes.amount(checked.blobs, "blob")
+    verb = "is" if found == 1 else "are"
+    parts = [f"{found} of {blobs} {verb} damaged or missing"] if found else []
     parts += [refs.message] if refs else []
     hint = None
     if refs is not None:
@@ -109,11 +111,13 @@ def report(checked: Checked) -> dict[str, object]:
 
 def whole(checked: Checked) -> Iterator[str]:
     """What people are told when nothing is wrong."""
-    yield f"{checked.blobs} blobs, {sizes.text(checked.bytes)}: whole"
-    yield f"{len(checked.refs.bundles)} bundle versions: complete"
+    yield f"{sizes.amount(checked.blobs, 'blob')}, {sizes.text(checked.bytes)}: whole"
+    yield f"{sizes.amount(len(checked.refs.bundles), 'bundle version')}: complete"
     if checked.unused_blobs:
         size = sizes.text(checked.unused_bytes)
-        yield f"{checked.unused_blobs} blobs ({size}) are in no imported bundle: see `store gc`"
+        blobs = sizes.amount(checked.unused_blobs, "blob")
+        verb = "is" if checked.unused_blobs == 1 else "are"
+        yield f"{blobs} ({size}) {verb} in no imported bundle: see `store gc`"
     for left in checked.leftovers:
         yield f"an import of {left.root} was never completed (last on {_day(left.modified)})"
 
@@ -128,7 +132,7 @@ def cleanup(cleanup: Cleanup, now: datetime) -> Iterator[str]:
         yield f"keep   {_unfinished(left, now)}"
     if cleanup.blobs:
         size = sizes.text(sum(blob.size for blob in cleanup.blobs))
-        yield f"remove {len(cleanup.blobs)} blobs, {size}"
+        yield f"remove {sizes.amount(len(cleanup.blobs), 'blob')}, {size}"
 
 
 def cleaned(cleanup: Cleanup) -> dict[str, object]:

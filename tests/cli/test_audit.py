@@ -38,10 +38,23 @@ def test_what_was_done_is_shown_and_is_whole(
     assert [item["kind"] for item in items] == ["machine-armed", "token-issued"]
     assert items[0]["mac"] == MAC
     code, out, _ = run(capsys, "audit", "verify", "--write-anchor", "anchor")
-    assert (code, out) == (0, "whole: 2 events under 1 seals\n")
+    assert (code, out) == (0, "whole: 2 events under 1 seal\n")
     code, out, _ = run(capsys, "audit", "verify", "--anchor", "anchor", "--json")
     told = json.loads(out)
     assert (code, told["seals"], told["sealed"], told["waiting"]) == (0, 1, 2, 0)
+
+
+def test_what_belongs_to_an_event_is_told_in_words(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "machine", "arm", MAC, "--tries", "1")
+    run(capsys, "machine", "forget", MAC, "--yes")
+    _, out, _ = run(capsys, "audit", "show")
+    title, armed, forgotten = out.splitlines()
+    assert "MAC" in title and armed.endswith("  tries=1")
+    assert "rows=(" in forgotten and "machines=1" in forgotten
+    assert "{" not in out and "'" not in out
+    assert "  rows=(" in run(capsys, "machine", "show", MAC)[1]
 
 
 def test_a_changed_log_is_refused_by_name(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -312,7 +312,7 @@ def test_damage_is_named_and_asked_for(person: Person, verb: str) -> None:
     code, out, err = person.run("bundle", verb, str(volume), "--request", "repair.json")
     assert (code, out) == (1, "")
     assert "os/motd is damaged: 8 bytes at " in err
-    assert "wrote repair.json: it asks for 1 blobs of base 1.0.0" in err
+    assert "wrote repair.json: it asks for 1 blob of base 1.0.0" in err
     request = json.loads(Path("repair.json").read_bytes())
     assert [layer["size"] for layer in request["layers"]] == [8]
     code, out, err = person.run("bundle", verb, str(volume), "--request", "repair.json", "--json")

@@ -47,7 +47,7 @@ def test_validate_the_site_remarks_on_content_that_is_not_there(
 ) -> None:
     code, out, err = run(capsys, "validate")
     assert code == 0
-    assert out.startswith("lab: 1 machines")
+    assert out.startswith("lab: 1 machine and 1 profile are valid")
     assert err == ("not yet: OSProfile rhel9 needs bundle site-base, which is not imported\n")
 
 

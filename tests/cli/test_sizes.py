@@ -73,3 +73,11 @@ def test_what_is_no_size(text: str) -> None:
 )
 def test_sizes_as_people_read_them(count: int, text: str) -> None:
     assert sizes.text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 tries"), (1, "1 try"), (2, "2 tries")], ids=["none", "one", "two"]
+)
+def test_one_of_a_thing_is_not_told_in_the_plural(count: int, text: str) -> None:
+    assert sizes.amount(count, "try", "tries") == text
+    assert sizes.amount(count, "blob") == ("1 blob" if count == 1 else f"{count} blobs")

@@ -147,6 +147,20 @@ def test_a_long_list_is_read_page_by_page(
     assert [one["mac"] for one in found] == [*(f"52:54:00:00:00:0{n}" for n in range(3)), MAC]
 
 
+def test_a_list_of_several_pages_is_remarked_on_once(
+    state: State,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("goosed_daemon.admin.models.LIMIT", 2)
+    wrong = "---\napiVersion: goose/v1\nkind: Machine\nname: web2\nmac: 52:54:00:00:00:99\n"
+    (tmp_path / "infra" / "site.yaml").write_text(PROFILES + wrong)
+    code, out, err = ran(capsys, "machine", "list")
+    assert code == 0 and out.count("52:54:00:00:00:0") == 3
+    assert err.count("some infra profiles have errors") == 1
+
+
 def test_the_deadline_that_is_shown_is_the_profiles(
     state: State, capsys: pytest.CaptureFixture[str]
 ) -> None:

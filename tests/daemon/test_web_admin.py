@@ -396,7 +396,7 @@ async def test_every_reason_is_told_in_the_words_of_the_screen(
     await told("machine-not-armed", "its last boot token was used at 2026-11-24 12:02:00 UTC")
     lab.clock.forward(timedelta(seconds=1))
     lab.arm(tries=1)
-    await told("install", "it is armed, and 1 tries are left")
+    await told("install", "it is armed, and 1 try is left")
     await lab.get(f"/v1/render/kickstart?token={await lab.token()}")
     await told(
         "tries-exhausted", "has used up the tries it was armed with; its last boot token was"
