@@ -110,14 +110,21 @@ def verify(
         Path | None,
         typer.Option(metavar="PATH", help="Compare it with a bundle: a volume, or their folder."),
     ] = None,
+    profiles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|REVISION",
+            help="Compare it with profiles: a folder, or a git revision of the site's.",
+        ),
+    ] = None,
     identity: Identities = None,
     base: BasePaths = None,
 ) -> None:
     """Check that a site signed a receipt, and what it says against what is at hand.
 
     Each thing that may be wrong has a code of its own: the signature, what it was made for, the
-    key, the form, the machine, the installation, the bundle. Needs no site but for --current and
-    --store.
+    key, the form, the machine, the installation, the bundle, the profiles. Needs no site but for
+    --current and --store.
 
     Example: goosectl receipt verify web1.receipt.json --key site-a.pub --bundle media/
     """
@@ -144,13 +151,15 @@ def verify(
         compared.append(_compare_store(found))
     if bundle is not None:
         compared.append(_compare_bundle(found, bundle, identity, base))
+    if profiles is not None:
+        compared.append(_compare_profiles(found, profiles))
     output.get().result(
         receipt_words.value(found) | {"signer": public.fingerprint, "compared_with": compared},
         text="\n".join(
             [
                 *receipt_words.lines(found),
                 f"signed by {public.fingerprint}",
-                *(f"statement, root and files are those of {each}" for each in compared),
+                *(f"the same as {each}" for each in compared),
             ]
         ),
     )
@@ -232,6 +241,22 @@ def _compare_bundle(
     files = {path: file.digest for path, file in view.files_of(head).items()}
     install_trust.check_content(found, digest.of(head.message), said.root, files, where)
     return where
+
+
+def _compare_profiles(found: InstallReceipt, named: str) -> str:
+    """Raises `OtherProfile`, `MachineUnknown`, or what reading profiles raises."""
+    from bundles.site import install_trust
+    from goosectl import revision, site
+    from goosed_daemon import infra, made_of
+    from goosed_daemon.errors import MachineUnknown
+
+    with revision.folder(named, site.home().infra) as folder:
+        known = infra.load_good(folder)
+    machine = known.machine_by_mac(found.origin.mac)
+    if machine is None:
+        raise MachineUnknown(f"{named} has no machine {found.origin.mac} without an error")
+    install_trust.check_profile(found, made_of.profile_digest(known, machine), named)
+    return f"the profiles of {named}"
 
 
 def _beside(file: Path) -> Path:

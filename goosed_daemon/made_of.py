@@ -7,8 +7,8 @@ from bundles.format import canonical
 from bundles.site.catalog import Catalog
 from bundles.site.install_receipt import Artifact
 from goosed_daemon import boot
-from goosed_daemon.infra import secrets
-from goosed_daemon.infra.models import OSProfile
+from goosed_daemon.infra import Infra, secrets
+from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.receipts import MadeOf
 from goosed_daemon.render.context import BootContext
 
@@ -31,13 +31,19 @@ def look(context: BootContext, catalog: Catalog) -> MadeOf:
         machine=context.machine.name,
         installer=profile.installer,
         profile=profile.name,
-        profile_digest=profile_digest(context),
+        profile_digest=_profile_digest(context),
         bundle=ref,
         artifacts=tuple(artifacts),
     )
 
 
-def profile_digest(context: BootContext) -> str:
+def profile_digest(infra: Infra, machine: Machine) -> str:
+    """What `look` finds of a machine's documents; the store is not asked."""
+    site, profile = infra.site_of(machine), infra.profile_of(machine)
+    return _profile_digest(BootContext(site, profile, machine, "", "", ""))
+
+
+def _profile_digest(context: BootContext) -> str:
     """The digest of all that the site's documents say of the machine: itself, its profile and its
     site with what groups add, as canonical JSON, without what is a default. In the place of a
     secret stands where it comes from: nobody can try out passwords against a receipt.

@@ -43,6 +43,13 @@ class OtherContent(GooseError):
     default_hint = "do not take one for the other; ask the bundle's builder which is genuine"
 
 
+class OtherProfile(GooseError):
+    """Profiles do not say of a machine what they said when it was built."""
+
+    code = "other-profile"
+    default_hint = "`goosectl infra diff REVISION` tells what has changed since a revision"
+
+
 def believe(message: bytes, armored: bytes, key: PublicKey, where: str) -> InstallReceipt:
     """The receipt `message`, when `key` has signed it as an install receipt.
 
@@ -72,6 +79,18 @@ def check_token(found: InstallReceipt, token: str, where: str) -> None:
             f"{where} is of the installation of {found.origin.machine} that token"
             f" {found.origin.token} began at {found.origin.used}, not of that of token {token}",
             token=token,
+        )
+
+
+def check_profile(found: InstallReceipt, digest: str, where: str) -> None:
+    """Raises `OtherProfile` unless `digest` is that of the documents that the receipt names;
+    `where` names them."""
+    origin = found.origin
+    if origin.profile_digest != digest:
+        raise OtherProfile(
+            f"{where} says something else of {origin.machine} than it was built by: the digest is"
+            f" {digest}, and the receipt names {origin.profile_digest}",
+            digest=digest,
         )
 
 

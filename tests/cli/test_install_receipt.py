@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -131,7 +132,7 @@ def test_a_genuine_receipt_is_verified_against_key_store_and_media(site: Site) -
     assert told["compared_with"] == ["base 1.0.0 in the store", "base 1.0.0 in media-1.0.0"]
     assert told["signer"].startswith("SHA256:")
     said = site.person.ok(*verify, "--store")
-    assert "statement, root and files are those of base 1.0.0 in the store" in said
+    assert "the same as base 1.0.0 in the store" in said
 
 
 def test_ssh_keygen_verifies_an_exported_receipt(site: Site) -> None:
@@ -203,6 +204,21 @@ def test_a_bundle_of_the_same_version_with_other_content(site: Site) -> None:
     site.person.build()
     refusal = site.refusal(*verify, "--bundle", "media-1.0.0")
     assert refusal["code"] == "other-content" and "has the statement" in refusal["error"]
+
+
+def test_profiles_that_the_machine_was_not_built_by(site: Site) -> None:
+    site.install()
+    verify = (*site.export(), "--profiles")
+    assert "the same as the profiles of home/infra" in site.person.ok(*verify, "home/infra")
+    for words in (("init", "-q"), ("add", "site.yaml"), ("commit", "-q", "-m", "first")):
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words]
+        subprocess.run(git, cwd=site.home.infra, check=True)
+    text = PROFILES.replace("profile: rhel9-base", "profile: rhel9-base\npackages: [vim]")
+    (site.home.infra / "site.yaml").write_text(text)
+    assert site.refusal(*verify, "home/infra")["code"] == "other-profile"
+    assert "the same as the profiles of HEAD" in site.person.ok(*verify, "HEAD")
+    (site.home.infra / "site.yaml").write_text(PROFILES.replace(MAC, OTHER))
+    assert site.refusal(*verify, "home/infra")["code"] == "machine-unknown"
 
 
 def test_a_store_without_the_version_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

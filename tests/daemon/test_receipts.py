@@ -296,7 +296,9 @@ def profile_digest(folder: Path, text: str) -> str:
     assert machine is not None
     catalog = Catalog(open_store(folder / "store"))
     context = boot.context(loaded, catalog, machine, "https://goose.example.org")
-    return made_of.look(context, catalog).profile_digest
+    found = made_of.look(context, catalog).profile_digest
+    assert found == made_of.profile_digest(loaded, machine), "an auditor finds the same"
+    return found
 
 
 def hashed(fill: str) -> str:
