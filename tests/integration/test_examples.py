@@ -12,7 +12,9 @@ import pytest
 from tests.integration.site import BUNDLES, ROOT, Site
 from tests.parts import part
 
-RECIPES = sorted(path.name for path in BUNDLES.glob("*.yaml"))
+# Of what a checkout holds and the distribution serves. The others are of what `make` leaves in
+# dist: tests/stack builds them.
+RECIPES = sorted(p.name for p in BUNDLES.glob("*.yaml") if "../dist/" not in p.read_text())
 
 
 @pytest.fixture
