@@ -18,13 +18,17 @@ _TOLD = ("install", "machine-not-armed", "tries-exhausted")
 
 def verb(outcome: str) -> str:
     """What a machine would do, after ``would``."""
+    if outcome == "machine-waits":
+        return "wait for its turn to INSTALL"
     return "INSTALL" if outcome == "install" else "boot its disk"
 
 
 def lines(machine: MachineDetail) -> list[str]:
     """All that is known of a machine."""
     found = [f"{machine.name or 'no profile'}  {machine.mac}", standing(machine)]
-    if machine.outcome not in _TOLD:
+    if machine.outcome == "machine-waits":
+        found.append(f"but not yet: {machine.why}")
+    elif machine.outcome not in _TOLD:
         found += [f"but not as things are: {machine.why}", f"hint: {machine.hint}"]
     if (token := machine.last_token) is not None:
         used = f" at {show(token.used_at)} by {token.used_by}" if token.used_at else ""

@@ -126,8 +126,8 @@ def _changes(machine: str, every: float) -> Iterator[WorkflowDetail]:
     found = _look(machine)
     while True:
         yield found
-        told = found.state, found.step, found.attempt
-        while (found.state, found.step, found.attempt) == told:
+        told = found.state, found.step, found.attempt, found.position
+        while (found.state, found.step, found.attempt, found.position) == told:
             if found.state != "running":
                 return
             time.sleep(every)

@@ -347,6 +347,14 @@ class TriesExhausted(DaemonError):
     status = 409
 
 
+class MachineWaits(DaemonError):
+    """As many machines install as may do so at once; this one asks again until it is its turn."""
+
+    code = "machine-waits"
+    default_hint = "`installs_at_once` is how many may; `goosectl workflow list` shows who does"
+    status = 503
+
+
 class NoWorkflow(DaemonError):
     """The machine was never armed, so that there is nothing to follow."""
 

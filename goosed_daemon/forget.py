@@ -24,6 +24,7 @@ TABLES = {
     "agents": "mac = ?",
     "enrolments": "mac = ?",
     "machines": "mac = ?",
+    "places": "mac = ?",
     "refusals": "mac = ?",
 }
 

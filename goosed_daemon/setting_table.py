@@ -185,6 +185,15 @@ TABLE = (
         "How many boot tokens an armed machine may be given before it must be armed again.",
     ),
     Setting(
+        "installs_at_once",
+        "GOOSED_INSTALLS_AT_ONCE",
+        forms.or_none(forms.whole(1, 100_000)),
+        "none",
+        "How many machines may install at once; further ones are told their place in the queue and"
+        " ask again until it is their turn ([how](workflows.md)). The same for all daemons of a"
+        " site. `none` for no limit.",
+    ),
+    Setting(
         "rate_address",
         "GOOSED_RATE_ADDRESS",
         forms.or_none(forms.rate),

@@ -52,6 +52,7 @@ class Settings:
     agent_token_ttl: timedelta
     agent_interval: timedelta
     arm_tries: int
+    installs_at_once: int | None
     rate_address: forms.Rate | None
     rate_machine: forms.Rate | None
     boot_networks: tuple[forms.Network, ...] | None

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from bundles.errors import GooseError
 from bundles.site.catalog import Catalog
-from goosed_daemon import boot
-from goosed_daemon.errors import DaemonError, MachineNotArmed
+from goosed_daemon import boot, places
+from goosed_daemon.errors import DaemonError, MachineNotArmed, MachineWaits
 from goosed_daemon.infra import Infra, secrets
 from goosed_daemon.infra.models import Machine, OSProfile
 from goosed_daemon.infra.validate import rendered
+from goosed_daemon.places import Places
 from goosed_daemon.render import ipxe
 from goosed_daemon.settings import Settings
 from goosed_daemon.tokens import Tokens
@@ -48,6 +49,7 @@ def simulate(
     infra: Infra | DaemonError,
     catalog: Catalog,
     tokens: Tokens,
+    queue: Places,
     now: datetime,
     base_url: str,
     settings: Settings,
@@ -56,8 +58,8 @@ def simulate(
     serial: str | None = None,
 ) -> Simulation:
     """The answer to a machine with these identities (`mac` normalised), in the order in which the
-    daemon asks: are there profiles, which machine, is its content here, may it install. Raises
-    `StateError` or `StoreError`."""
+    daemon asks: are there profiles, which machine, is its content here, may it install, and is it
+    its turn. Raises `StateError` or `StoreError`."""
     machine: Machine | None = None
     try:
         if isinstance(infra, DaemonError):
@@ -82,6 +84,10 @@ def simulate(
         secrets.resolved(context, secrets.Secrets.of(settings))  # as the daemon would, to see if
         script, text = ipxe.install(context), rendered(secrets.hidden(context))
         why = _permission(tokens, machine.mac[0], now)
+        queue.foresee(machine.mac[0], profile.name, now)
+    except MachineWaits as wait:
+        script = ipxe.wait(settings.boot_base(base_url), wait.message, places.PAUSE)
+        return Simulation(mac, machine, wait.code, wait.message, wait.hint, script, None, ())
     except GooseError as error:
         words = ipxe.local_disk if isinstance(error, MachineNotArmed) else ipxe.refuse
         script = words(error.message, error.hint)

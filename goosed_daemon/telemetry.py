@@ -118,6 +118,19 @@ WORKFLOWS = Metric(
     ("state",),
     "Machines by the state of their installation: `running`, `ready`, `failed`, `cancelled`.",
 )
+PLACES_TAKEN = Metric(
+    "goosed_install_places_taken",
+    Gauge,
+    (),
+    "Machines that install now: offered a boot token and not yet installed. `installs_at_once`"
+    " limits them.",
+)
+INSTALLS_WAITING = Metric(
+    "goosed_install_queue_machines",
+    Gauge,
+    (),
+    "Machines that wait for their turn to install.",
+)
 ORCHESTRATOR_LAG = Metric(
     "goosed_orchestrator_lag_seconds",
     Gauge,
@@ -211,6 +224,8 @@ METRICS = (
     PROFILES_VALID,
     WORKFLOW_STEP,
     WORKFLOWS,
+    PLACES_TAKEN,
+    INSTALLS_WAITING,
     ORCHESTRATOR_LAG,
     OUTBOX_DEPTH,
     OUTBOX_AGE,

@@ -480,6 +480,16 @@ ORCHESTRATOR = Dashboard(
                 _STATES,
                 _STEPS,
                 Panel(
+                    "Installing, and waiting for it",
+                    "timeseries",
+                    [
+                        Query("max(goosed_install_places_taken)", "install"),
+                        Query("max(goosed_install_queue_machines)", "wait for their turn"),
+                    ],
+                    "`installs_at_once` limits those that install; the others ask again until it is"
+                    " their turn.",
+                ),
+                Panel(
                     "Steps left, by outcome",
                     "timeseries",
                     [

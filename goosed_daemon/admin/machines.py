@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,7 @@ from goosed_daemon.errors import (
     DaemonError,
     MachineNotArmed,
     MachineUnknown,
+    MachineWaits,
     ProfileInvalid,
     TriesExhausted,
 )
@@ -54,6 +56,7 @@ class _Outlook:
     catalog: Catalog
     armings: dict[str, machines.Arming]
     waiting: dict[str, Token]
+    held_back: Callable[[str], bool]
     agents: dict[str, Agent]
     now: datetime
     _content: dict[object, str] = field(default_factory=dict)  # a reason code, or none
@@ -70,11 +73,12 @@ class _Outlook:
         if code := self._content_of(self.infra.profile_of(profile)):
             return code
         arming = self.armings.get(mac)
-        if mac in self.waiting:
-            return simulate.INSTALL
-        if arming is None or not arming.armed:
-            return MachineNotArmed.code
-        return simulate.INSTALL if arming.tries_left else TriesExhausted.code
+        if mac not in self.waiting:
+            if arming is None or not arming.armed:
+                return MachineNotArmed.code
+            if not arming.tries_left:
+                return TriesExhausted.code
+        return MachineWaits.code if self.held_back(mac) else simulate.INSTALL
 
     def _content_of(self, profile: OSProfile) -> str:
         """Why `boot.check_content` is against it; asked once for all that need the same."""
@@ -96,6 +100,7 @@ def _list(of: Context, query: MachineQuery) -> MachinePage:
         of.catalog(),
         {arming.mac: arming for arming in machines.known(of.state)},
         token_rows.waiting(of.state, of.now),
+        of.places().held_back(of.now),
         {agent.mac: agent for agent in agent_rows.known(of.state)},
         of.now,
     )
@@ -168,6 +173,7 @@ def _show(of: Context, machine: str, query: ShowQuery) -> MachineDetail:
         of.catalog(),
         {named.mac: arming} if arming is not None else {},
         {named.mac: waiting} if waiting is not None else {},
+        of.places().held_back(of.now),
         {named.mac: agent} if agent is not None else {},
         of.now,
     )
@@ -223,7 +229,7 @@ def foresee(
     if not of.settings.lab and base.startswith("http:"):
         infra = boot.insecure_site(base)
     return simulate.simulate(
-        infra, of.catalog(), of.tokens(), of.now, base, of.settings, mac, uuid, serial
+        infra, of.catalog(), of.tokens(), of.places(), of.now, base, of.settings, mac, uuid, serial
     )
 
 

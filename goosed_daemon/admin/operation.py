@@ -14,6 +14,7 @@ from bundles.site.catalog import Catalog
 from goosed_daemon.admin.naming import Profiles
 from goosed_daemon.admin_tokens import Role
 from goosed_daemon.agents import Agents
+from goosed_daemon.places import Places
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import State
 from goosed_daemon.tokens import Tokens
@@ -38,6 +39,10 @@ class Context:
     now: datetime  # aware, UTC
     actor: str  # for the audit log
     asked_at: str  # the address the daemon was asked at, where no setting names a better one
+
+    def places(self) -> Places:
+        """Who installs now, and who waits for that."""
+        return Places(self.state, self.settings.installs_at_once)
 
 
 @dataclass(frozen=True, slots=True)

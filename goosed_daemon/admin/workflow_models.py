@@ -32,6 +32,9 @@ class WorkflowRow(Answer):
     deadline: Time | None = Field(description="When being in this step becomes a failure.")
     reason: str | None
     words: str = Field(description="What it waits for, or why not.")
+    position: int | None = Field(
+        None, description="In the queue of machines that wait for their turn to install."
+    )
 
 
 class WorkflowPage(Page):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from goosed_daemon.admin import cursor
-from goosed_daemon.admin.naming import resolve
+from goosed_daemon.admin.naming import if_good, resolve
 from goosed_daemon.admin.operation import Context, Operation
 from goosed_daemon.admin.workflow_models import (
     WorkflowDetail,
@@ -20,7 +20,7 @@ from goosed_daemon.admin.workflow_models import (
 from goosed_daemon.admin_tokens import Role
 from goosed_daemon.errors import NoWorkflow
 from goosed_daemon.workflow import rows, steps
-from goosed_daemon.workflow.model import Position, Workflow
+from goosed_daemon.workflow.model import RUNNING, Position, Workflow
 from goosed_daemon.workflow.timeline import Entry, timeline, words
 
 
@@ -33,8 +33,15 @@ def _list(of: Context, query: WorkflowQuery) -> WorkflowPage:
         of_state=query.state,
     )
     shown = found[: query.limit]
+    queue = of.places().positions(of.now)
     return WorkflowPage(
-        items=[WorkflowRow.model_validate(_where(one.workflow, one.position)) for one in shown],
+        items=[
+            WorkflowRow.model_validate(
+                _where(one.workflow, one.position)
+                | _turn(one.position, queue.get(one.workflow.mac))
+            )
+            for one in shown
+        ],
         next=cursor.encode(shown[-1].workflow.mac) if len(found) > len(shown) else None,
     )
 
@@ -49,8 +56,13 @@ def _show(of: Context, machine: str) -> WorkflowDetail:
     odd = told.oddest
     # What an orchestrator last made of it knows the limits of the machine's profile.
     deadline = rows.deadline(of.state, workflow.id, told.position)
+    infra, _ = if_good(of.infra, "")
+    described = infra.machine_by_mac(named.mac) if infra is not None else None
+    profile = described.profile if described is not None else workflow.profile
+    wait = of.places().queued(named.mac, profile, of.now)
     return WorkflowDetail.model_validate(
         _where(workflow, told.position)
+        | (_turn(told.position, wait.position, wait.words) if wait is not None else {})
         | {
             "deadline": deadline,
             "began_at": workflow.began_at,
@@ -83,6 +95,15 @@ def _where(workflow: Workflow, where: Position) -> dict[str, Any]:
         "reason": where.reason or None,
         "words": words(where),
     }
+
+
+def _turn(where: Position, position: int | None, told: str = "") -> dict[str, Any]:
+    """What is different for a machine in the queue: it waits for its turn, whatever came before."""
+    if position is None:
+        return {}
+    waits = told or f"waiting for its turn to install, position {position}"
+    over = f"{words(where)}; now " if where.state != RUNNING else ""
+    return {"position": position, "words": over + waits}
 
 
 def _step(entry: Entry) -> WorkflowStep:

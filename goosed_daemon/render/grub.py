@@ -50,6 +50,13 @@ def again(base_url: str, reason: str, attempt: int) -> str:
     return templates.get("again.grub.j2").render(reason=reason)
 
 
+def wait(base_url: str, reason: str, pause: int) -> str:
+    """The script that says why not yet, waits `pause` seconds, and has the chain ask again for as
+    long as it takes. It asks nothing itself: a script that reads the next one within itself would
+    fill GRUB's stack in the end."""
+    return templates.get("wait.grub.j2").render(reason=reason, pause=pause)
+
+
 def local_disk(reason: str, hint: str = "") -> str:
     """The script that boots the disk at once: all is as it should be. Any text may be given."""
     return templates.get("local.grub.j2").render(reason=reason, hint=hint, pause=0)

@@ -75,6 +75,12 @@ def again(base_url: str, reason: str, attempt: int) -> str:
     )
 
 
+def wait(base_url: str, reason: str, pause: int) -> str:
+    """The script that says why not yet, and asks again every `pause` seconds for as long as it
+    takes: it is not its turn, and the disk is of no use to a machine that is to be installed."""
+    return templates.get("wait.ipxe.j2").render(base_url=base_url, reason=reason, pause=pause)
+
+
 def local_disk(reason: str, hint: str = "") -> str:
     """The script that boots the disk at once: all is as it should be. Any text may be given."""
     return templates.get("local.ipxe.j2").render(reason=reason, hint=hint, pause=0)

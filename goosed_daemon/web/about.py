@@ -52,6 +52,9 @@ class ScriptQuery(BaseModel):
     mac: str | None = Field(None, description="In any spelling.")
     uuid: str | None = Field(None, description="The SMBIOS UUID.")
     serial: str | None = Field(None, description="The SMBIOS serial number.")
+    waits: str | None = Field(
+        None, description="`yes` where the script before had it wait for its turn."
+    )
 
 
 class RenderQuery(BaseModel):

@@ -13,8 +13,8 @@ from aiohttp import web
 
 from bundles.errors import GooseError
 from bundles.store.errors import StoreError
-from goosed_daemon import boot
-from goosed_daemon.errors import MachineNotArmed, StateError
+from goosed_daemon import boot, places
+from goosed_daemon.errors import MachineNotArmed, MachineWaits, StateError
 from goosed_daemon.infra import Infra, mac, secrets
 from goosed_daemon.infra.models import Machine
 from goosed_daemon.render import grub, ipxe
@@ -39,6 +39,7 @@ class Language(Protocol):
     def chain(self, base_url: str) -> str: ...
     def install(self, boot: BootContext) -> str: ...
     def again(self, base_url: str, reason: str, attempt: int) -> str: ...
+    def wait(self, base_url: str, reason: str, pause: int) -> str: ...
     def local_disk(self, reason: str, hint: str = "") -> str: ...
     def refuse(self, reason: str, hint: str = "") -> str: ...
 
@@ -91,6 +92,8 @@ class Boot:
             await response.write_eof()
             self._deps.sightings.script_served(offer.token.id, self._deps.clock())
             return response
+        except MachineWaits as error:
+            return await self._wait(request, language, error)
         except GooseError as error:
             # That a machine is not to be installed is how it should be; anything else is shown
             # for long enough to be read.
@@ -98,8 +101,11 @@ class Boot:
             words = language.refuse if armed else language.local_disk
             text = words(error.message, error.hint)
             outcome = error.code
-            if isinstance(error, (StateError, StoreError)) and (next_ := _next(request)):
-                # Ours to mend, and perhaps soon: a few bounded tries, and then the disk.
+            mending = isinstance(error, (StateError, StoreError))  # ours to do, and perhaps soon
+            if mending and request.query.get("waits") == "yes":
+                return await self._wait(request, language, error)
+            if mending and (next_ := _next(request)):
+                # A few bounded tries, and then the disk.
                 found = bases(self._deps, request, await self._site_url())
                 text = language.again(found.boot, error.message, next_)
             log.info("no install", extra={"fields": {"code": outcome, "why": error.message}})
@@ -111,6 +117,17 @@ class Boot:
             )
         self._deps.telemetry.count(BOOT_SCRIPTS, outcome)
         return web.Response(text=text, headers=_HEADERS)
+
+    async def _wait(
+        self, request: web.Request, language: Language, error: GooseError
+    ) -> web.Response:
+        """The script that asks again, for as long as it takes. Its status is 200, since GRUB shows
+        nothing of another, and iPXE waits by Retry-After without a word."""
+        found = bases(self._deps, request, await self._site_url())
+        text = language.wait(found.boot, error.message, places.PAUSE)
+        log.debug("waits", extra={"fields": {"code": error.code, "why": error.message}})
+        self._deps.telemetry.count(BOOT_SCRIPTS, error.code)
+        return web.Response(text=text, headers={**_HEADERS, "Retry-After": str(places.PAUSE)})
 
     async def _install(self, request: web.Request, language: Language) -> tuple[str, Offer]:
         deps = self._deps
@@ -124,6 +141,9 @@ class Boot:
         except GooseError:
             await deps.join(rows.trace, machine.mac[0])
             raise
+        await deps.in_state(
+            deps.places.ask, machine.mac[0], infra.profile_of(machine).name, deps.clock()
+        )
         offer = await deps.joined(
             rows.trace,
             machine.mac[0],

@@ -17,6 +17,7 @@ from bundles.site.catalog import Catalog
 from goosed_daemon.agents import Agents
 from goosed_daemon.audit import Strangers
 from goosed_daemon.infra import Profiles
+from goosed_daemon.places import Places
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import State
 from goosed_daemon.telemetry import Telemetry
@@ -47,6 +48,7 @@ class Deps:
     settings: Settings
     state: State
     tokens: Tokens
+    places: Places
     agents: Agents
     catalog: Catalog
     profiles: Profiles

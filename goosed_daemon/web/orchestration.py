@@ -9,13 +9,19 @@ from contextlib import asynccontextmanager, suppress
 
 from bundles.errors import GooseError
 from bundles.files.document import InvalidDocument
-from goosed_daemon import install_key, outbox, receipts, rollouts
-from goosed_daemon.telemetry import ORCHESTRATOR_LAG, WORKFLOW_STEP, WORKFLOWS
+from goosed_daemon import install_key, outbox, place_ends, receipts, rollouts
+from goosed_daemon.telemetry import (
+    INSTALLS_WAITING,
+    ORCHESTRATOR_LAG,
+    PLACES_TAKEN,
+    WORKFLOW_STEP,
+    WORKFLOWS,
+)
 from goosed_daemon.web.deps import Deps
 from goosed_daemon.web.routes import ORCHESTRATOR
 from goosed_daemon.workflow import rows
 from goosed_daemon.workflow.limits import Limits
-from goosed_daemon.workflow.orchestrator import Orchestrator
+from goosed_daemon.workflow.orchestrator import Orchestrator, Sink
 from goosed_daemon.workflow.transition import Change
 
 log = logging.getLogger("goosed.workflow")
@@ -31,7 +37,9 @@ _COUNT_EVERY = 10.0  # seconds between two counts of the machines by state
 async def running(deps: Deps) -> AsyncIterator[None]:
     """Runs an orchestrator within the block. A turn that is under way at its end is finished."""
     nats = deps.settings.nats()
-    sinks = (receipts.ready,) if nats is None else (receipts.ready, outbox.put)
+    sinks: tuple[Sink, ...] = (receipts.ready, place_ends.settle)
+    if nats is not None:
+        sinks = (*sinks, outbox.put)
     tasks = [
         asyncio.create_task(
             _turns(deps, Orchestrator(deps.state, sinks, Limits(deps.profiles.current)))
@@ -134,6 +142,9 @@ async def _count(deps: Deps) -> None:
         with suppress(GooseError):
             for state, number in (await deps.in_state(rows.count, deps.state)).items():
                 deps.telemetry.set(WORKFLOWS, number, state)
+            taken, waiting = await deps.in_state(place_ends.tidy, deps.state, deps.clock())
+            deps.telemetry.set(PLACES_TAKEN, taken)
+            deps.telemetry.set(INSTALLS_WAITING, waiting)
         await asyncio.sleep(_COUNT_EVERY)
 
 

@@ -22,6 +22,7 @@ from goosed_daemon import audit, audit_chain, logs, token_key
 from goosed_daemon.agents import Agents
 from goosed_daemon.errors import BadSetting
 from goosed_daemon.infra import Profiles
+from goosed_daemon.places import Places
 from goosed_daemon.setting_forms import ORCHESTRATOR
 from goosed_daemon.settings import Settings
 from goosed_daemon.state import open_state
@@ -92,6 +93,7 @@ def assemble(
         settings=settings,
         state=state,
         tokens=Tokens(state, key, settings.token_ttl, replay_window=settings.replay_window),
+        places=Places(state, settings.installs_at_once),
         agents=Agents(state, key, settings.agent_token_ttl),
         catalog=Catalog(store),
         profiles=Profiles(home.infra, interval=0),

@@ -30,6 +30,9 @@ STEPS = (
     READY,
 )  # fmt: skip
 
+#: While a machine is in one of these, it has what is served to installers in use.
+INSTALL_PHASE = (OFFERED, SCRIPT_SERVED, FETCHED, RENDERED, INSTALLING)
+
 #: What is waited for in each step, for people.
 AWAITED: Mapping[str, str] = {
     ARMED: "to be switched on and to ask for its boot script",

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from goosed_daemon import audit_chain, machines, outbox, receipts
+from goosed_daemon import audit_chain, machines, outbox, place_ends, receipts
 from goosed_daemon.agents import Agents
+from goosed_daemon.errors import MachineWaits
+from goosed_daemon.places import Places
 from goosed_daemon.state.migrate import migrate
 from goosed_daemon.state.postgres import PostgresState, PostgresTransaction
 from goosed_daemon.state.protocol import Row
@@ -30,8 +32,8 @@ from tests.daemon.state_backends import KEY, MAC, NOW, TTL
 FLEET = 20_000
 HERE = "192.0.2.7"
 LARGE = {
-    "agents", "enrolments", "events", "facts", "machines", "observations", "outbox", "receipts",
-    "sealed", "step_times", "tokens", "workflows",
+    "agents", "enrolments", "events", "facts", "machines", "observations", "outbox", "places",
+    "receipts", "sealed", "step_times", "tokens", "workflows",
 }  # fmt: skip
 
 # A fleet in the middle of its life, as text of SQL: n is the number of a machine.
@@ -67,6 +69,8 @@ insert into agents (mac, family, token, issued_at, expires_at, enrolled_at, enro
     select mac, token, md5('a' || n), at, at + interval '9 days', at, 'x', at from fleet;
 insert into receipts (token, mac, claimed_at, origin, tag, ready_at, document, signature)
     select token, mac, at, '{{}}', '', at, '{{}}', 'x' from fleet;
+insert into places (mac, asked_at, seen_at, admitted_at)
+    select mac, at + n * interval '1 second', at, case when n % 50 = 0 then at end from fleet;
 insert into observations (workflow, token, step, at, detail)
     select workflow, token::text, 'rendered', at, '{{}}' from fleet;
 """
@@ -119,10 +123,15 @@ def state(tmp_path: Path) -> Iterator[Watched]:
 def live(state: Watched) -> None:
     """One machine's whole life, and an orchestrator's turns."""
     tokens = Tokens(state, TokenKey(KEY), TTL)
+    places = Places(state, 100)
     agents = Agents(state, TokenKey(KEY), timedelta(days=1))
     names = {"machine": "web1", "profile": "p1", "installer": "kickstart"}
-    orchestrator = Orchestrator(state, (receipts.ready, outbox.put))
+    orchestrator = Orchestrator(state, (receipts.ready, place_ends.settle, outbox.put))
     machines.arm(state, MAC, 3, NOW, "operator:me")
+    for _ in range(2):  # joins the queue, and asks again; it counts those before it, and no more
+        with pytest.raises(MachineWaits):
+            places.ask(MAC, "p1", NOW)
+    Places(state, 2 * FLEET).ask(MAC, "p1", NOW)
     offer = tokens.offer(MAC, NOW, HERE, names)
     tokens.offer(MAC, NOW, HERE, names)
     orchestrator.turn(NOW)

@@ -41,6 +41,10 @@ class Handler(BaseHTTPRequestHandler):
         body = (text or "no").encode()
         self.send_response(404 if text is None else 200)
         self.send_header("Content-Length", str(len(body)))
+        if text is not None:
+            self.send_header(
+                "Retry-After", "600"
+            )  # which iPXE heeds where it failed, and only there
         self.end_headers()
         self.wfile.write(body)
 
@@ -111,3 +115,22 @@ def test_an_install_whose_files_are_missing_ends_at_the_disk(tmp_path: Path) -> 
     assert "goose: ERASES the disk sda" in screen
     assert screen.count("goose: a fetch failed, trying again") == ipxe.ATTEMPTS - 1
     assert "goose: the installer could not be started" in screen
+
+
+def test_a_machine_waits_for_its_turn_past_failures_and_is_answered_at_last(
+    tmp_path: Path,
+) -> None:
+    with serving() as server:
+        words = "waiting, about 3 min, position 41"
+        wait = ipxe.wait(server.base, words, 1)
+        server.answers["/x"] = [wait]
+        failures: list[str | None] = [None] * (ipxe.ATTEMPTS + 1)
+        server.answers["/v1/boot/ipxe"] = [wait, *failures, wait, ipxe.local_disk("done waiting")]
+        screen = screen_of(server, "/x", tmp_path, 180)
+    questions = [path for path in server.asked if path.startswith("/v1/boot/ipxe?")]
+    assert len(questions) == len(failures) + 3
+    assert questions[0].startswith("/v1/boot/ipxe?mac=52-54-00-12-34-56&uuid=")
+    assert all(path.endswith("&waits=yes") for path in questions)
+    assert f"goose: {words}" in screen and "goose: asking again in 1 seconds" in screen
+    assert screen.count("goose: no answer, and this machine waits on") == len(failures)
+    assert "goose: done waiting" in screen

@@ -16,6 +16,7 @@ import pytest
 
 from goosed_daemon.infra import validate
 from goosed_daemon.infra.secrets import hidden
+from goosed_daemon.places import PAUSE
 from goosed_daemon.render import grub, ipxe, unattend, winpe
 from goosed_daemon.render.context import BootContext
 from tests.daemon.infra_site import (
@@ -69,6 +70,8 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "tls-debian12.preseed": lambda: validate.rendered(over_tls("debian12")),
     "local.ipxe": lambda: ipxe.local_disk("db-1 is not armed", "goosectl machine arm db-1"),
     "refuse.ipxe": lambda: ipxe.refuse("no machine has MAC 52:54:00:12:34:99"),
+    "wait.ipxe": lambda: ipxe.wait(BASE, "waiting, about 3 min, position 41", PAUSE),
+    "wait.grub": lambda: grub.wait(BASE, "waiting, about 3 min, position 41", PAUSE),
     "minimal.ks": lambda: validate.rendered(boot()),
     "minimal.preseed": lambda: validate.rendered(boot(to=profile("debian12"))),
     "minimal-windows.xml": lambda: validate.rendered(hidden(boot(to=windows_profile()))),

@@ -15,7 +15,7 @@ from tests.daemon.content import make_store
 from tests.daemon.state_backends import MAC, OTHER
 from tests.daemon.web_site import FILES, PROFILES, Lab
 
-TABLES = ("machines", "tokens", "events", "refusals")
+TABLES = ("machines", "tokens", "events", "refusals", "places")
 
 
 def foretold(lab: Lab, mac: str = MAC, **identity: str) -> Simulation:
@@ -23,8 +23,9 @@ def foretold(lab: Lab, mac: str = MAC, **identity: str) -> Simulation:
     before = trace(lab)
     profiles, deps = infra.load(lab.home.infra), lab.deps
     found = simulate(
-        profiles, deps.catalog, deps.tokens, lab.clock.now, lab.url, deps.settings, mac, **identity
-    )
+        profiles, deps.catalog, deps.tokens, deps.places, lab.clock.now, lab.url, deps.settings,
+        mac, **identity,
+    )  # fmt: skip
     assert trace(lab) == before
     return found
 
