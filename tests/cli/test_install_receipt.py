@@ -238,6 +238,24 @@ def test_a_version_that_came_after_the_token_is_remarked_on() -> None:
     assert "came after the boot token was issued" in last
 
 
+def test_a_site_that_was_restored_has_its_receipts_and_the_same_key(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = site.install()
+    verify = site.export()
+    waiting = site.install(60, ready=False)
+    site.person.ok("key", "new-recipient", "vault")
+    site.person.ok("site", "backup", "site.age", "--to", "vault.agepub")
+    monkeypatch.setenv("GOOSE_HOME", str(site.person.folder / "again"))
+    site.person.ok("site", "restore", "site.age", "--identity", "vault.agekey")
+    assert site.person.ok("receipt", "key") == Path("site-a.pub").read_text()
+    site.person.ok("receipt", "export", "web1", "--out", "again.json", "--token", token)
+    assert Path("again.json").read_bytes() == Path("web1.json").read_bytes()
+    assert site.person.ok(*verify, "--token", token)
+    refusal = site.refusal("receipt", "show", "web1")
+    assert (refusal["code"], refusal["details"]["token"]) == ("receipt-not-signed", waiting)
+
+
 def test_nothing_to_show_is_said(site: Site) -> None:
     assert site.refusal("receipt", "show", "web1")["code"] == "no-receipt"
     assert site.refusal("receipt", "key")["code"] == "no-install-key"
