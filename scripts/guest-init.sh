@@ -25,13 +25,14 @@ for module in /modules/*.ko; do
 done
 set -f
 
-file='' bootif=''
+file='' bootif='' fault=''
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
     case $word in
     inst.ks=*) file=${word#inst.ks=} ;;
     url=*) file=${word#url=} ;;
     BOOTIF=*) bootif=${word#BOOTIF=} ;;
+    guest.fault=*) fault=${word#guest.fault=} ;; # the step in which it is to fail
     esac
 done
 say "kernel arguments: $cmdline"
@@ -80,6 +81,10 @@ echo
 say "first fetch ends with curl exit code $code"
 [ "$code" = 0 ] || stop "failed: nothing was fetched"
 report started
+if [ "$fault" = installing ]; then
+    report failed
+    stop "failed: as it was told to"
+fi
 
 say "second fetch begins"
 fetch -i "$file" | tr -d '\r'
@@ -102,6 +107,8 @@ printf '[Unit]\nWants=%s\nAllowIsolate=yes\n' "$wants" >$units/default.target
 # A rotation is due at every round, so that nobody has to wait for days.
 printf '[Service]\nExecStartPost=/bin/sed -i s/^refresh_below=.*/refresh_below=%s/ %s\n' \
     999999999 /var/lib/goose-agent/state >$units/goose-agent.service.d/guest.conf
+# Its firmware would ask before it boots the disk.
+fetch "${file%%/v1/*}/v1/boot/ipxe?mac=$mac" | sed -n 's/^echo /guest: its firmware is told: /p'
 say "boots the system that it installed"
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 exec /usr/lib/systemd/systemd --log-target=console

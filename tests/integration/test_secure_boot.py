@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import pytest
 
 from goosed_daemon.render import grub
+from tests.daemon.test_render_firmware import serving
 from tests.integration.qemu import HOST, SECURE_VARS, Machine
 from tests.integration.site import Site
 from tests.integration.test_boot import events, secret_of
@@ -180,6 +181,33 @@ def test_own_grub_installs_over_http(
     seen = {fact["step"] for fact in site.goosectl("workflow", "export", "with-own-grub")["facts"]}
     assert "fetched" in seen, "GRUB tells who fetches its ramdisk"
     assert '"dyndbg=file drivers/net/* +p"' in screen, "blanks in an argument reach the kernel"
+
+
+@pytest.mark.timeout(900)
+def test_a_machine_waits_for_its_turn_past_failures_and_is_answered_at_last(
+    tftp: Path, own_grub: Path, tmp_path: Path
+) -> None:
+    with serving() as server:
+        wait = grub.wait(server.base, "waiting, about 3 min, position 41", 1)
+        failures: list[str | None] = [None] * (grub.ATTEMPTS + 1)
+        last = grub.local_disk("done waiting")
+        server.answers["/v1/boot/grub"] = [*[wait] * 5, *failures, wait, last]
+        (tftp / "grub" / "grub.cfg").write_text(grub.chain(server.base))
+        with Machine(
+            "secure",
+            mac="52:54:00:10:00:09",
+            bootfile="shimx64.efi",
+            scratch=tmp_path,
+            tftp=tftp,
+            variables=own_grub,
+            memory_mb=512,
+        ) as machine:
+            screen = machine.wait_for("goose: done waiting", seconds=600)
+    assert len(server.asked) == 5 + len(failures) + 2
+    waits = ["&waits=yes" in path for path in server.asked]
+    assert waits == [False, *[True] * (len(server.asked) - 1)]
+    assert "goose: waiting, about 3 min, position 41" in screen
+    assert screen.count("goose: no answer, asking again in 10 seconds") == len(failures)
 
 
 @pytest.mark.timeout(400)
