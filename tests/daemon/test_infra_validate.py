@@ -111,9 +111,9 @@ def test_every_example_is_valid_for_its_release() -> None:
     part("debconf-set-selections")
     found = infra.load(ROOT / "examples" / "infra")
     assert [str(finding) for finding in validate.validate(found)] == []
-    assert len(found.machines) == 4
+    assert len(found.machines) == 5
     installers = {found.profile(m.profile).installer for m in found.machines.values()}
-    assert installers == {"kickstart", "preseed"}
+    assert installers == {"kickstart", "preseed", "unattend"}
 
 
 def test_the_examples_use_what_the_example_bundles_hold() -> None:
