@@ -146,6 +146,8 @@ def plain(text: str, site: Path) -> str:
     text = re.sub(r"[\w-]{43,}(?=\W|$)", "SECRET", text)
     # A daemon seals every now and then.
     text = re.sub(r"under \d+ seals|seal \d+|\"seals\": \d+", "SEALS", text)
+    # Its orchestrator gives places, and ends them a moment later.
+    text = re.sub(r"; 1 of places|\"places\": ?\d", "", text)
     return re.sub(r" +", " ", text)  # columns are as wide as the actor's name
 
 
