@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from run import Bench
 
 
-def _program(name: str) -> str | None:
+def program_of(name: str) -> str | None:
+    """Where a peer's program is; says so where it is not."""
     variable = f"GOOSE_BENCH_{name.upper()}"
     program = os.environ.get(variable) or shutil.which(name)
     if not program:
@@ -61,7 +62,7 @@ class _Ours:
 
 def against_restic(bench: Bench) -> Iterator[str]:
     """The same tree into and out of a repository of restic, which encrypts too."""
-    program = _program("restic")
+    program = program_of("restic")
     if not program:
         return
     ours = _Ours(bench, sealed=True)
@@ -87,7 +88,7 @@ def against_restic(bench: Bench) -> Iterator[str]:
 
 def against_zarf(bench: Bench) -> Iterator[str]:
     """The same tree as one folder in a package of zarf, and put in place from it."""
-    program = _program("zarf")
+    program = program_of("zarf")
     if not program:
         return
     ours = _Ours(bench, sealed=False)
@@ -121,7 +122,7 @@ def against_zarf(bench: Bench) -> Iterator[str]:
 
 def against_hauler(bench: Bench) -> Iterator[str]:
     """The same tree as one folder in a store of hauler, saved, and loaded and extracted again."""
-    program = _program("hauler")
+    program = program_of("hauler")
     if not program:
         return
     ours = _Ours(bench, sealed=False)

@@ -6,6 +6,7 @@ Usage: python scripts/bench/run.py [--rounds N] [--folder DIR] [--only NAME]...
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import shutil
 import socket
@@ -16,10 +17,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import limits as at_best
+from asking import Client, ask
 from inputs import GIB, GOOSECTL, copy_and_sync, make_input, random_file, size_of
 from limits import probe
 from measure import HEADER, Side, compare, row
@@ -139,24 +142,29 @@ class Bench:
         yield row("goosectl --help", ours, peer, "5")
 
     def download(self) -> Iterator[str]:
-        """A file of 1 GiB over HTTP against nginx."""
+        """A file of 1 GiB and one of 2 KiB, over HTTP against nginx."""
         nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
         curl = shutil.which("curl")
         if not nginx or not curl:
             print("download: needs nginx and curl; `sudo make parts` installs them")
             return
         random_file(self.folder / "www" / "large.bin", GIB)
-        recipe = self.prepare("large", "  - file: ./www/large.bin\n    as: large.bin\n")
+        random_file(self.folder / "www" / "small.bin", 2048)
+        recipe = self.prepare("large", "  - tree: ./www\n    as: www\n")
         out = self.folder / "out-large"
         key = str(self.folder / "release")
         self.goosectl("bundle", "build", str(recipe), "--key", key, "--out", str(out))
         self.goosectl("bundle", "import", str(out))
         with self.nginx(nginx) as theirs, self.goosed() as mine:
             get = [curl, "-sf", "-o", "/dev/null"]
-            ours = Side("goosed", [*get, f"{mine}/v1/artifacts/large/large.bin"])
+            ours = Side("goosed", [*get, f"{mine}/v1/artifacts/large/www/large.bin"])
             peer = Side("nginx, sendfile", [*get, f"{theirs}/large.bin"])
             compare(ours, peer, 2 * self.rounds, self.folder)
-        yield row("1 GiB over HTTP", ours, peer, "1.05")
+            yield row("1 GiB over HTTP", ours, peer, "1.05")
+            ours = Side("goosed", lambda: many(f"{mine}/v1/artifacts/large/www/small.bin"))
+            peer = Side("nginx, sendfile", lambda: many(f"{theirs}/small.bin"))
+            compare(ours, peer, 2 * self.rounds, self.folder)
+            yield row("4,000 times 2 KiB over HTTP, 16 connections", ours, peer, "told")
 
     @contextmanager
     def goosed(self) -> Iterator[str]:
@@ -185,6 +193,21 @@ class Bench:
         )
         with running([program, "-e", f"{work}/nginx.log", "-c", str(conf)], port):
             yield f"http://127.0.0.1:{port}"
+
+
+def many(url: str, requests: int = 4000, connections: int = 16) -> None:
+    """Fetches the same file so often."""
+    address = urlsplit(url)
+    asked = f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
+
+    def client() -> Client:
+        for _ in range(requests // connections):
+            yield "file", asked
+
+    assert address.port is not None
+    answers = asyncio.run(ask(address.port, (client() for _ in range(connections)), connections))
+    if answers.lost:
+        raise SystemExit(f"{url}: {answers.lost} lost")
 
 
 def free_port() -> int:
