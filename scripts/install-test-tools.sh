@@ -5,9 +5,10 @@
 #     scripts/install-test-tools.sh [--stack]
 #
 # A tool is a Go module in tests/tools/NAME: its go.mod names each `tool` and pins the version, its
-# go.sum pins every byte that goes in; a module without a `tool` has its own main.go. It is built
-# once into the cache (docs/development.md). --stack builds the large servers of tests/stack/tools
-# as well, which takes half an hour where nothing is in the cache.
+# go.sum pins every byte that goes in; a module without a `tool` has its own main.go, and files
+# `flags` and `ldflags` where the build needs more words. It is built once into the cache
+# (docs/development.md). --stack builds the large servers of tests/stack/tools as well, which takes
+# three quarters of an hour where nothing is in the cache.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -87,7 +88,8 @@ first_available() {
     return 1
 }
 
-# build_tool DIR: builds the tools of the module DIR into the cache, with what its file `flags` says.
+# build_tool DIR: builds the tools of the module DIR into the cache, with what its files `flags` and
+# `ldflags` say.
 build_tool() {
     local name packages version sum target
     name=$(basename "$1")
@@ -100,9 +102,10 @@ build_tool() {
     sum=$(find "$1" -type f ! -name go.mod | LC_ALL=C sort | xargs cat | sha256sum | cut -c1-12)
     target=$(cache_dir)/tools/$name-$version-$sum
     [ ! -d "$target" ] || return 0
-    local go flags=()
+    local go flags=() ldflags="-s -w"
     go=$(find_go "$(awk '$1 == "go" { print $2 }' "$1/go.mod")")
     [ ! -f "$1/flags" ] || read -ra flags <"$1/flags"
+    [ ! -f "$1/ldflags" ] || ldflags="$ldflags $(<"$1/ldflags")"
     say "building $name $version"
     rm -rf "$target.part"
     mkdir -p "$target.part"
@@ -110,7 +113,7 @@ build_tool() {
     for package in ${packages:-.}; do
         # local: never another toolchain than the one at hand.
         words=$(cd "$1" && GOTOOLCHAIN=local GOFLAGS=-buildvcs=false "$go" build -mod=readonly \
-            -trimpath -ldflags "-s -w" "${flags[@]}" \
+            -trimpath -ldflags "$ldflags" "${flags[@]}" \
             -o "$target.part/$(basename "${package/#./$name}")" "$package" 2>&1) ||
             { say "$words" && die "$name could not be built" "the compiler's words are above"; }
     done

@@ -72,8 +72,8 @@ class Layer:
 
 
 def write(out: Path, layers: list[bytes], config: dict[str, Any], name: str, tag: str) -> str:
-    """Writes a layout with one image, `name` with that `tag`, into the new folder `out`; returns
-    its digest."""
+    """Writes a layout with one image into the new folder `out`; returns its digest. `name`
+    is whole, with its registry."""
     blobs = out / "blobs/sha256"
     blobs.mkdir(parents=True)
 
@@ -98,7 +98,7 @@ def write(out: Path, layers: list[bytes], config: dict[str, Any], name: str, tag
     platform = {"architecture": config["architecture"], "os": config["os"]}
     named = {
         "org.opencontainers.image.ref.name": tag,
-        "io.containerd.image.name": f"docker.io/library/{name}:{tag}",  # what it imports as
+        "io.containerd.image.name": f"{name}:{tag}",  # what it imports as
     }
     entries = [{**manifest, "annotations": named, "platform": platform}]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}

@@ -83,7 +83,8 @@ def image(out: Path) -> str:
         for each in made:
             _compile(root, each)
         tars = [each.tar() for each in made]
-        return layers.write(out, tars, _config(epoch), "goosed", bundles.__version__)
+        name = "docker.io/library/goosed"
+        return layers.write(out, tars, _config(epoch), name, bundles.__version__)
 
 
 def _config(epoch: int) -> dict[str, object]:
