@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-stack fuzz tidy charts image constraints generated lint bench parts stack-parts clean
+.PHONY: help quickstart test test-stack fuzz tidy charts image release constraints generated lint bench parts stack-parts clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ charts: ## Build the dependencies of charts/goose: by helm on PATH, or by the on
 
 image: $(READY) ## Make the OCI image of goosed in dist/image, without a container engine
 	@python scripts/image/make.py --out dist/image
+
+release: $(READY) ## Make what is handed out in dist/release: wheel, sdist, wheelhouse, SBOM, SHA256SUMS
+	@python scripts/release/make.py --out dist/release
 
 constraints: $(READY) ## Renew constraints.txt and the other pins
 	@scripts/pin.sh

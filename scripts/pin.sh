@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Renews the pins: constraints.txt from setup.cfg, and those of the go that test tools are built
-# with. Everything at its newest; `scripts/pin.sh --keep` keeps what the ranges still allow.
+# with and of the pip that a release brings. Everything at its newest; `scripts/pin.sh --keep` keeps
+# what the ranges still allow.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/.venv/bin:$PATH
@@ -13,3 +14,4 @@ pin() {
 }
 pin "$@" --extra dev setup.cfg -o constraints.txt
 pin "$@" tests/tools/go/requirements.in -o tests/tools/go/requirements.txt
+pin "$@" scripts/release/requirements.in -o scripts/release/requirements.txt

@@ -24,14 +24,13 @@ _HEAD = """\
 # What constraints.txt pins of that goosed needs at run time; made by scripts/image/make.py
 # --requirements. A test holds the two equal.
 """
+PYTHON = "3.11"  # the image's
 _TARGET = {
     "implementation_name": "cpython",
     "os_name": "posix",
     "platform_machine": "x86_64",
     "platform_python_implementation": "CPython",
     "platform_system": "Linux",
-    "python_full_version": "3.11.2",
-    "python_version": "3.11",
     "sys_platform": "linux",
 }
 # PEP 600: whatever runs with the C library of Debian 12, and the older names of the same.
@@ -41,8 +40,9 @@ _PLATFORMS = (
 )
 
 
-def requirements() -> str:
-    """The part of constraints.txt that goosed needs at run time."""
+def requirements(python: str = PYTHON) -> str:
+    """The part of constraints.txt that goosed needs at run time, under that Python."""
+    target = _TARGET | {"python_version": python, "python_full_version": f"{python}.2"}
     wanted: set[str] = set()
     waiting = [Requirement("goose-provisioning")]
     seen: set[tuple[str, str]] = set()
@@ -56,7 +56,7 @@ def requirements() -> str:
             wanted.add(name)
             for text in distribution(name).requires or ():
                 needed = Requirement(text)
-                if needed.marker is None or needed.marker.evaluate({**_TARGET, "extra": extra}):
+                if needed.marker is None or needed.marker.evaluate({**target, "extra": extra}):
                     waiting.append(needed)
     blocks = re.split(r"^(?=[a-z0-9])", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
     kept = []
@@ -65,20 +65,22 @@ def requirements() -> str:
         requirement = Requirement(lines[0].removesuffix(" \\"))
         marker = requirement.marker
         if canonicalize_name(requirement.name) in wanted and (
-            marker is None or marker.evaluate(_TARGET)
+            marker is None or marker.evaluate(target)
         ):
             kept.append("\n".join(lines))
     return _HEAD + "\n".join(kept) + "\n"
 
 
-def download(folder: Path, epoch: int) -> list[Path]:
-    """The wheels that requirements.txt pins, in the folder, which holds nothing else; what comes as
-    source is built by the pinned setuptools."""
+def download(
+    folder: Path, epoch: int, pinned: Path = REQUIREMENTS, python: str = PYTHON
+) -> list[Path]:
+    """The wheels that a file of requirements pins, in the folder, which holds nothing else; what
+    comes as source is built by the pinned setuptools."""
     folder.mkdir(parents=True)
     target = [word for each in _PLATFORMS for word in ("--platform", each)]
-    version = ["--implementation", "cp", "--python-version", "3.11"]
-    abis = ["--abi", "cp311", "--abi", "abi3", "--abi", "none"]
-    hashes = ["--require-hashes", "-r", str(REQUIREMENTS)]
+    version = ["--implementation", "cp", "--python-version", python]
+    abis = ["--abi", f"cp{python.replace('.', '')}", "--abi", "abi3", "--abi", "none"]
+    hashes = ["--require-hashes", "-r", str(pinned)]
     _pip(epoch, "download", "--no-deps", *target, *version, *abis, *hashes, "-d", str(folder))
     for source in sorted(folder.glob("*.tar.gz")):
         _build(source, folder, epoch)
@@ -86,9 +88,9 @@ def download(folder: Path, epoch: int) -> list[Path]:
     return sorted(folder.glob("*.whl"))
 
 
-def own(folder: Path, epoch: int) -> Path:
+def own(folder: Path, epoch: int, checkout: Path = ROOT) -> Path:
     """Goose itself as a wheel."""
-    _build(ROOT, folder, epoch)
+    _build(checkout, folder, epoch)
     (wheel,) = folder.glob("goose_provisioning-*.whl")
     return wheel
 
@@ -119,4 +121,4 @@ def _pip(epoch: int, *words: str) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input"]
     environ = {**os.environ, "SOURCE_DATE_EPOCH": str(max(epoch, 315_532_800))}  # zip has no 1970
     if subprocess.run([*pip, *words], env=environ, check=False).returncode:
-        sys.exit("error: pip could not get what the image is made of; its words are above")
+        sys.exit("error: pip could not get what this is made of; its words are above")
