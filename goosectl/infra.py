@@ -66,7 +66,8 @@ def validate(path: Folder = None) -> None:
     if path is None:
         _remark_on_content(infra)
     elif secrets := len({str(ref) for ref, _ in references(infra)}):
-        out.note(f"secrets are looked at where they are kept: {secrets} were not, here")
+        verb = "was" if secrets == 1 else "were"
+        out.note(f"secrets are looked at where they are kept: {secrets} {verb} not, here")
 
 
 @app.command("list")

@@ -119,7 +119,7 @@ check_profiles() {
     cp -R "$root/examples/infra" home/infra
     tell "Its Windows machine needs the one secret that a profile only names: a file for the site alone"
     (umask 077 && mkdir -p home/secrets/windows &&
-        head -c 18 /dev/urandom | base64 >home/secrets/windows/administrator)
+        python -c 'import secrets; print(secrets.token_urlsafe(18))' >home/secrets/windows/administrator)
     run goosectl infra validate
     tell "Only armed machines install themselves, each for a number of tries:"
     run goosectl machine arm "$machine"
