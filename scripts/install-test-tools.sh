@@ -8,7 +8,7 @@
 # go.sum pins every byte that goes in; a module without a `tool` has its own main.go, and files
 # `flags` and `ldflags` where the build needs more words. It is built once into the cache
 # (docs/development.md). --stack builds the large servers of tests/stack/tools as well, which takes
-# three quarters of an hour where nothing is in the cache.
+# half an hour where nothing is in the cache.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib.sh

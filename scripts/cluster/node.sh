@@ -129,6 +129,7 @@ controllers() {
         [ "$name" = kube-scheduler ] || words+=(--use-service-account-credentials
             "--service-account-private-key-file=$pki/accounts.key" "--root-ca-file=$pki/ca.crt"
             "--cluster-signing-cert-file=$pki/ca.crt" "--cluster-signing-key-file=$pki/ca.key"
+            "--flex-volume-plugin-dir=$at/plugins" # else it makes a folder of the machine's
             --allocate-node-cidrs --cluster-cidr=10.244.0.0/16
             --service-cluster-ip-range=10.96.0.0/16)
         start "$name" "${words[@]}"

@@ -84,6 +84,8 @@ def test_it_comes_up_runs_a_pod_and_leaves_nothing(
 ) -> None:
     groups = {path for path in Path("/sys/fs/cgroup").rglob("goose-cluster-*") if path.is_dir()}
     mounts = Path("/proc/self/mountinfo").read_text()
+    plugins = Path("/usr/libexec/kubernetes")
+    others = plugins.exists()
     times = {"up": time.monotonic()}
     script("up")
     times["pod"] = time.monotonic()
@@ -126,6 +128,7 @@ def test_it_comes_up_runs_a_pod_and_leaves_nothing(
     assert Path("/proc/self/mountinfo").read_text() == mounts
     now = {path for path in Path("/sys/fs/cgroup").rglob("goose-cluster-*") if path.is_dir()}
     assert now == groups
+    assert plugins.exists() == others, "no folder of the machine's"
     spans = itertools.pairwise(times.items())
     said = ", ".join(f"{name} {after - at:.0f} s" for (name, at), (_, after) in spans)
     record_property("table", f"cluster: {said}")
