@@ -54,14 +54,14 @@ def arm(
 
 
 def arm_once(
-    state: State, mac: str, tries: int, now: datetime, actor: str, workflow_id: UUID
+    transaction: Transaction, mac: str, tries: int, now: datetime, actor: str, workflow_id: UUID
 ) -> bool:
-    """Arms the machine unless this workflow began before; whether it did so now."""
-    with state.write(lock=mac) as transaction:
-        if transaction.execute("select 1 from workflows where id = ?", (str(workflow_id),)):
-            return False
-        _arm(transaction, mac, tries, now, actor, workflow_id)
-        return True
+    """Arms the machine, whose lock is held, unless this workflow began before; whether it did so
+    now."""
+    if transaction.execute("select 1 from workflows where id = ?", (str(workflow_id),)):
+        return False
+    _arm(transaction, mac, tries, now, actor, workflow_id)
+    return True
 
 
 def disarm(state: State, mac: str, now: datetime, actor: str, reason: str = "disarmed") -> None:

@@ -20,6 +20,7 @@ from goosed_daemon.workflow import steps
 
 RUNNING, PAUSED = "running", "paused"
 OVER = ("stopped", "aborted", "done")
+_ENDING = {"stopping": "stopped", "aborting": "aborted"}  # until what has not begun is disarmed
 _COLUMNS = (
     "id, selector, profile, at_once, max_failures, tries, state, words, started_at, started_by,"
     " changed_at"
@@ -135,9 +136,8 @@ def resume(state: State, rollout_id: str, now: datetime, actor: str) -> Rollout:
 def abort(state: State, rollout_id: str, now: datetime, actor: str) -> Rollout:
     """Ends it: no further machine is armed, and those that have not begun are disarmed. What a
     machine has begun goes on. Raises as `resume` does."""
-    found = _turn_to(state, rollout_id, "aborted", f"aborted by {actor}", now, actor)
-    _disarm_idle(state, rollout_id, now, actor)
-    return found
+    _turn_to(state, rollout_id, "aborting", f"aborted by {actor}", now, actor)
+    return _end(state, rollout_id, now, actor)
 
 
 def tally(members: Sequence[Member]) -> Tally:
@@ -152,16 +152,17 @@ def tally(members: Sequence[Member]) -> Tally:
 
 
 def turn(state: State, now: datetime, new_id: Callable[[], UUID] = uuid4) -> int:
-    """Takes every running rollout further; gives how many machines were armed. Any number of
-    orchestrators may do so at once. Raises `StateError`."""
+    """Takes every rollout further that runs, or whose end was broken off; gives how many machines
+    were armed. Any number of orchestrators may do so at once. Raises `StateError`."""
     with state.read() as transaction:
-        running = [
-            row[0]
-            for row in transaction.execute(
-                "select id from rollouts where state = ? order by started_at", (RUNNING,)
-            )
-        ]
-    return sum(_advance(state, rollout_id, now, new_id) for rollout_id in running)
+        rows = transaction.execute(
+            "select id, state from rollouts where state in (?, ?, ?) order by started_at",
+            (RUNNING, *_ENDING),
+        )
+    for rollout_id, at in rows:
+        if at in _ENDING:
+            _end(state, rollout_id, now, _ACTOR)
+    return sum(_advance(state, i, now, new_id) for i, at in rows if at == RUNNING)
 
 
 def _advance(state: State, rollout_id: str, now: datetime, new_id: Callable[[], UUID]) -> int:
@@ -175,7 +176,7 @@ def _advance(state: State, rollout_id: str, now: datetime, new_id: Callable[[], 
             lost = [m.machine or m.mac for m in members if m.state in ("failed", "cancelled")]
             failed = "1 machine" if count.failed == 1 else f"{count.failed} machines"
             words = f"{failed} failed: {', '.join(lost[:10])}"
-            _set(transaction, rollout_id, "stopped", words, now, _ACTOR)
+            _set(transaction, rollout_id, "stopping", words, now, _ACTOR)
             chosen, stopped = [], True
         elif not count.waiting and not count.under_way:
             words = f"{count.ready} ready, {count.failed} failed"
@@ -194,16 +195,37 @@ def _advance(state: State, rollout_id: str, now: datetime, new_id: Callable[[], 
                 (workflow, rollout_id, member.mac),
             )
     if stopped:
-        _disarm_idle(state, rollout_id, now, _ACTOR)
-    armed = 0
-    for mac, workflow in reserved:
-        armed += machines.arm_once(
-            state, mac, rollout.tries, now, f"rollout:{rollout_id}", UUID(workflow)
-        )
-    return armed
+        _end(state, rollout_id, now, _ACTOR)
+    return sum(_arm(state, rollout, mac, workflow, now) for mac, workflow in reserved)
 
 
 _ACTOR = "orchestrator"
+
+
+def _arm(state: State, rollout: Rollout, mac: str, workflow: str, now: datetime) -> bool:
+    """Arms a machine of a rollout that still runs: whoever was frozen since its turn was reserved
+    erases no disk once the rollout was stopped, paused or aborted."""
+    with state.write(lock=mac) as transaction:
+        # An update that changes nothing holds the row: who ends the rollout waits, and then finds
+        # the machine armed.
+        if not transaction.execute(
+            "update rollouts set state = state where id = ? and state = ? returning id",
+            (rollout.id, RUNNING),
+        ):
+            return False
+        actor = f"rollout:{rollout.id}"
+        return machines.arm_once(transaction, mac, rollout.tries, now, actor, UUID(workflow))
+
+
+def _end(state: State, rollout_id: str, now: datetime, actor: str) -> Rollout:
+    """Disarms what has not begun; then the rollout is over. Who dies before that leaves it to the
+    next turn of any orchestrator."""
+    _disarm_idle(state, rollout_id, now, actor)
+    with state.write(lock=f"rollout {rollout_id}") as transaction:
+        found = _get(transaction, rollout_id)
+        if found.state in _ENDING:
+            _set(transaction, rollout_id, _ENDING[found.state], found.words, now, actor)
+        return _get(transaction, rollout_id)
 
 
 def _disarm_idle(state: State, rollout_id: str, now: datetime, actor: str) -> None:
@@ -223,7 +245,7 @@ def _turn_to(
 ) -> Rollout:
     with state.write(lock=f"rollout {rollout_id}") as transaction:
         found = _get(transaction, rollout_id)
-        if found.state in OVER:
+        if found.state in (*OVER, *_ENDING):
             raise RolloutOver(
                 f"rollout {rollout_id} is {found.state}: {found.words}", rollout=rollout_id
             )

@@ -111,15 +111,66 @@ def test_a_turn_killed_between_choosing_and_arming_is_taken_up(
 ) -> None:
     rollout = begin(state)
 
-    def die(*_: object) -> bool:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
         patched.setattr(machines, "arm_once", die)
         with pytest.raises(KeyboardInterrupt):
             rollouts.turn(state, NOW)
     assert rollouts.turn(state, NOW) == 3
     assert count(state, rollout).under_way == 3
+
+
+def die(*_: object) -> bool:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("change", [rollouts.abort, rollouts.pause], ids=["aborted", "paused"])
+def test_an_orchestrator_frozen_before_it_arms_erases_no_disk_afterwards(
+    state: State,
+    open_backend: Callable[[], State],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[..., Rollout],
+) -> None:
+    """Stopped after it reserved machines, continued when the rollout is no longer running."""
+    rollout = begin(state)
+    original = rollouts._arm
+
+    def frozen(*words: Any) -> bool:
+        monkeypatch.setattr(rollouts, "_arm", original)
+        change(open_backend(), rollout.id, LATER, "operator:me")
+        return original(*words)
+
+    monkeypatch.setattr(rollouts, "_arm", frozen)
+    assert rollouts.turn(state, LATER) == 0
+    assert [arming for arming in machines.known(state) if arming.armed] == []
+    if change is rollouts.pause:
+        rollouts.resume(state, rollout.id, LATER, "operator:me")
+        assert rollouts.turn(state, LATER) == 3
+
+
+def abort(state: State, rollout: Rollout) -> None:
+    rollouts.abort(state, rollout.id, LATER, "operator:me")
+
+
+@pytest.mark.parametrize("by_failures", [False, True], ids=["aborted", "stopped by failures"])
+def test_an_end_killed_before_it_disarmed_is_taken_up(
+    state: State, monkeypatch: pytest.MonkeyPatch, by_failures: bool
+) -> None:
+    rollout = begin(state, max_failures=0)
+    rollouts.turn(state, NOW)
+    if by_failures:
+        see(state, 0, s.FAILED)
+    with monkeypatch.context() as patched:
+        patched.setattr(machines, "disarm", die)
+        with pytest.raises(KeyboardInterrupt):
+            rollouts.turn(state, LATER) if by_failures else abort(state, rollout)
+    assert told(state, rollout)[0] == ("stopping" if by_failures else "aborting")
+    with pytest.raises(RolloutOver):
+        rollouts.resume(state, rollout.id, LATER, "operator:me")
+    assert rollouts.turn(state, LATER) == 0
+    assert told(state, rollout)[0] == ("stopped" if by_failures else "aborted")
+    armed = {arming.mac for arming in machines.known(state) if arming.armed}
+    assert armed <= {mac(0)}  # the one that began
+    assert rollouts.turn(state, LATER) == 0
 
 
 def test_many_orchestrators_arm_each_machine_once(
