@@ -43,6 +43,7 @@ def settle(transaction: Transaction, change: Change, now: datetime) -> None:
 def tidy(state: State, now: datetime) -> tuple[int, int]:
     """Drops those who wait no more, and places that nobody uses; gives how many places are taken
     and how many machines wait. For orchestrators, every few seconds."""
+    _set_back(state, now)
     with state.read() as transaction:
         old = transaction.execute(
             f"select mac from places where {_GONE} union all select mac from places where {_IDLE}",
@@ -62,6 +63,22 @@ def tidy(state: State, now: datetime) -> tuple[int, int]:
             "select count(*) from places where admitted_at is null and seen_at > ?", (now - SEEN,)
         )
     return taken, waiting
+
+
+def _set_back(state: State, now: datetime) -> None:
+    """Takes times that are yet to come for now. A clock that was set back would else keep a machine
+    that is gone at the head of the queue, or a place that nobody uses, for as long as it was."""
+    ahead = now + SEEN
+    with state.read() as transaction:
+        found = transaction.execute(
+            "select mac from places where seen_at > ? or admitted_at > ?", (ahead, ahead)
+        )
+    if found:
+        with state.write(lock=LOCK) as transaction:
+            for column in ("seen_at", "admitted_at"):
+                transaction.execute(
+                    f"update places set {column} = ? where {column} > ?", (now, ahead)
+                )
 
 
 _GONE = "admitted_at is null and seen_at <= ?"

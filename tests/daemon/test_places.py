@@ -223,6 +223,21 @@ def test_a_place_whose_offer_came_to_nothing_is_free_after_a_while(state: State)
     assert rack.taken() == 0 and rack.ask(1) == 0
 
 
+def test_a_clock_that_is_set_back_holds_up_nobody(state: State) -> None:
+    """By an hour: a place that was never used is free after its grace, and who is gone is passed
+    over after a few pauses, as if they had come when the clock was set."""
+    rack = Rack(state, limit=1)
+    rack.arm(*range(3))
+    rack.forward(3600)
+    rack.places.ask(mac(0), "p1", rack.now)  # and is switched off
+    assert [rack.ask(n) for n in (1, 2)] == [1, 2]
+    rack.forward(-3600)
+    assert place_ends.tidy(state, rack.now) == (1, 2)
+    rack.forward((GRACE + SEEN).total_seconds())
+    assert rack.taken() == 0
+    assert rack.ask(2) == 0, "the one before it is gone"
+
+
 def test_what_no_orchestrator_looked_at_for_long_keeps_its_place(rack: Rack) -> None:
     assert rack.ask(0) == 0
     rack.forward(10 * GRACE.total_seconds())
