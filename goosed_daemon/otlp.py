@@ -9,19 +9,19 @@ take a while to load, so this module is imported only where an endpoint is set.
 from __future__ import annotations
 
 import logging
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from goosed_daemon import logs, otlp_metrics, tracing
-from goosed_daemon.otlp_common import SCOPE, Value, new_pair, pair, resource
+from goosed_daemon import logs, otlp_metrics, otlp_wire, tracing
+from goosed_daemon.otlp_common import Value
 from goosed_daemon.otlp_sender import Collector, Post, Sender
 from goosed_daemon.telemetry import Telemetry
 from goosed_daemon.workflow.transition import Change
@@ -159,52 +159,76 @@ class _Handler(logging.Handler):
 
 
 def _traces(spans: Sequence[_Ended]) -> bytes:
-    message = ExportTraceServiceRequest()
-    scopes = {}
+    told: dict[str, list[bytes]] = {}
     for ended in spans:
-        if ended.service not in scopes:
-            of = message.resource_spans.add(resource=resource(ended.service))
-            scopes[ended.service] = of.scope_spans.add(scope=SCOPE)
-        span = scopes[ended.service].spans.add(
-            trace_id=bytes.fromhex(ended.trace),
-            span_id=bytes.fromhex(ended.span),
-            parent_span_id=bytes.fromhex(ended.parent),
-            name=ended.name,
-            kind=ended.kind,
-            start_time_unix_nano=ended.began,
-            end_time_unix_nano=ended.ended,
-            attributes=[pair(key, value) for key, value in ended.attributes.items()],
-        )
-        if ended.failed:
-            span.status.code = Status.STATUS_CODE_ERROR
-    return bytes(message.SerializeToString())
+        told.setdefault(ended.service, []).append(_span(ended))
+    return otlp_wire.request(told.items())
+
+
+def _span(ended: _Ended) -> bytes:
+    parts = [
+        _SPAN.pack(
+            *(_TRACE, bytes.fromhex(ended.trace), _SPAN_ID, bytes.fromhex(ended.span)),
+            *(_BEGAN, ended.began, _ENDED, ended.ended),
+        ),
+        _span_of(ended.name, ended.kind, ended.failed, tuple(ended.attributes.items())),
+    ]
+    if ended.parent:
+        parts.append(otlp_wire.field(4, bytes.fromhex(ended.parent)))
+    return b"".join(parts)
+
+
+# trace_id and span_id, start_time_unix_nano and end_time_unix_nano, each behind its tag.
+_SPAN = struct.Struct("<2s16s2s8sBQBQ")
+_TRACE, _SPAN_ID, _BEGAN, _ENDED = b"\x0a\x10", b"\x12\x08", 7 << 3 | 1, 8 << 3 | 1
+
+
+@lru_cache(1024)
+def _span_of(
+    name: str,
+    kind: Span.SpanKind.ValueType,
+    failed: bool,
+    attributes: tuple[tuple[str, Value], ...],
+) -> bytes:
+    status = Status(code=Status.STATUS_CODE_ERROR) if failed else None
+    told = [otlp_wire.attribute(9, key, value) for key, value in attributes]
+    return b"".join([Span(name=name, kind=kind, status=status).SerializeToString(), *told])
 
 
 def _logs(service: str, lines: Sequence[_Line]) -> bytes:
-    message = ExportLogsServiceRequest()
-    of = message.resource_logs.add(resource=resource(service))
-    records = of.scope_logs.add(scope=SCOPE).log_records
-    for at, level, told in lines:
-        number, name = _SEVERITY.get(level, _SEVERITY[logging.INFO])
-        record = records.add(
-            time_unix_nano=at,
-            observed_time_unix_nano=at,
-            severity_number=number,
-            severity_text=name,
-            body=AnyValue(string_value=str(told["message"])),
-            trace_id=bytes.fromhex(str(told.get("trace_id", ""))),
-            span_id=bytes.fromhex(str(told.get("span_id", ""))),
-            attributes=[
-                (new_pair if key in _NEW else pair)(
-                    key, value if isinstance(value, str | int | float) else str(value)
-                )
-                for key, value in told.items()
-                if key not in _ELSEWHERE
-            ],
-        )
-        if record.trace_id:
-            record.flags = 1  # sampled
-    return bytes(message.SerializeToString())
+    return otlp_wire.request([(service, map(_record, lines))])
+
+
+def _record(line: _Line) -> bytes:
+    at, level, told = line
+    parts = [_RECORD.pack(_AT, at, _OBSERVED, at), _record_of(level, str(told["message"]))]
+    for key, value in told.items():
+        if key in _ELSEWHERE:
+            continue
+        known: Value = value if isinstance(value, str | int | float) else str(value)
+        make = otlp_wire.new_attribute if key in _NEW else otlp_wire.attribute
+        parts.append(make(6, key, known))
+    for number, name in ((9, "trace_id"), (10, "span_id")):
+        if name in told:
+            parts.append(otlp_wire.field(number, bytes.fromhex(str(told[name]))))
+    if "trace_id" in told:
+        parts.append(_SAMPLED)
+    return b"".join(parts)
+
+
+# time_unix_nano and observed_time_unix_nano, each behind its tag; flags.
+_RECORD = struct.Struct("<BQBQ")
+_AT, _OBSERVED = 1 << 3 | 1, 11 << 3 | 1
+_SAMPLED = struct.pack("<BI", 8 << 3 | 5, 1)
+
+
+@lru_cache(1024)
+def _record_of(level: int, message: str) -> bytes:
+    number, name = _SEVERITY.get(level, _SEVERITY[logging.INFO])
+    told = message.encode(errors="backslashreplace").decode()
+    body = AnyValue(string_value=told)
+    record = LogRecord(severity_number=number, severity_text=name, body=body)
+    return bytes(record.SerializeToString())
 
 
 _NEW = {"id", "target", "seconds", "exception"}  # fields that hardly ever are the same again

@@ -20,7 +20,8 @@ def resource(service: str) -> Resource:
     return Resource(attributes=[pair(key, value) for key, value in about.items()])
 
 
-def new_pair(key: str, value: Value) -> KeyValue:
+@lru_cache(2048, typed=True)  # making one costs more than all else about it
+def pair(key: str, value: Value) -> KeyValue:
     """An attribute."""
     if isinstance(value, str):
         return KeyValue(key=key, value=AnyValue(string_value=value))
@@ -29,7 +30,3 @@ def new_pair(key: str, value: Value) -> KeyValue:
     if isinstance(value, int):
         return KeyValue(key=key, value=AnyValue(int_value=value))
     return KeyValue(key=key, value=AnyValue(double_value=value))
-
-
-# Most attributes have been sent before, and making one costs more than all else about it.
-pair = lru_cache(2048, typed=True)(new_pair)

@@ -8,6 +8,7 @@ again ever more seldom, so that one that is away costs next to nothing.
 from __future__ import annotations
 
 import http.client
+import logging
 import ssl
 import threading
 from collections import deque
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 from goosed_daemon.errors import BadSetting
 from goosed_daemon.telemetry import EXPORTS, Telemetry
 
+log = logging.getLogger("goosed")
 T = TypeVar("T")
 
 TIMEOUT = 3.0  # seconds for a connection, and for each answer
@@ -148,7 +150,15 @@ class Sender(Generic[T]):
     def _send(self) -> bool:
         """One batch; returns whether it was taken."""
         batch = [self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))]
-        taken = self._post(self._encode(batch))
+        try:
+            body = self._encode(batch)
+        except Exception:  # whatever it is, these must not be the last that are sent
+            log.exception(
+                "not sent: no message can hold it", extra={"fields": {"signal": self._signal}}
+            )
+            self._lost(len(batch))
+            return True
+        taken = self._post(body)
         if taken:
             self._away = 0.0
             self._telemetry.count(EXPORTS, self._signal, "sent", by=len(batch))

@@ -101,6 +101,26 @@ def lost(telemetry: Telemetry) -> float:
     return float(found(r'exports_total{outcome="lost",signal="logs"} (\S+)', text))
 
 
+def test_what_no_message_can_hold_is_lost_and_not_the_sender() -> None:
+    telemetry, taken = Telemetry(), list[bytes]()
+
+    def encode(batch: Sequence[int]) -> bytes:
+        return bytes(batch)  # refuses what is above 255
+
+    def post(body: bytes) -> bool:
+        taken.append(body)
+        return True
+
+    sender = Sender("logs", post, encode, telemetry)
+    sender.put(256)
+    while b'outcome="lost"' not in telemetry.exposition()[0]:
+        time.sleep(0.01)
+    assert lost(telemetry) == 1
+    sender.put(7)
+    sender.close(10)
+    assert taken == [b"\x07"]
+
+
 def test_what_finds_no_room_is_counted_as_lost() -> None:
     telemetry, gate = Telemetry(), threading.Event()
     taken: list[int] = []
@@ -138,3 +158,18 @@ def test_a_collector_that_is_away_is_asked_ever_more_seldom() -> None:
         time.sleep(0.0005)
     assert 2 <= len(asked) <= 3
     sender.close(10)
+
+
+def test_bytes_that_are_no_text_do_not_silence_the_logs(site: Path) -> None:
+    """Headers and paths may hold any byte; Python makes lone surrogates of what is not UTF-8."""
+    with receiving() as collector, logged(site, collector.url) as (process, url):
+        host, _, port = url.removeprefix("http://").partition(":")
+        for path in (b"/healthz", b"/\xff", b"/healthz?a=\xff", b"/healthz?a=%ff"):
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                lines = [b"GET " + path + b" HTTP/1.1", b"Host: x", b"User-Agent: \xff\xfe"]
+                connection.sendall(b"\r\n".join([*lines, b"Connection: close", b"", b""]))
+                assert connection.recv(100).startswith(b"HTTP/1.")
+        ask(f"{url}/healthz?after")
+        collector.until(lambda: any("after" in str(line) for line in collector.lines))
+        process.terminate()
+        process.communicate(timeout=20)
