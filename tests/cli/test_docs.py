@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from bundles.errors import UsageError
+from goosectl import main
 from scripts import gendocs, reading
+from tests.shell_blocks import shell_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,24 +80,45 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     assert named - there == set()
 
 
-def commands() -> list[str]:
-    """Every goosectl command in a block of README.md."""
-    blocks = (ROOT / "README.md").read_text().split("```")[1::2]
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.partition("#")[0].strip() for line in lines if line.startswith("goosectl ")]
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Every command of a program in a block of a page, as the page and the command's words."""
+    found = []
+    for page in [ROOT / "README.md", *sorted({*ROOT.glob("docs/*.md")} - {ROOT / "docs/cli.md"})]:
+        text = page.read_text().replace("\\\n", " ")
+        for line in re.findall(rf"^(?: {{4}})?({program} .*)$", text, re.MULTILINE):
+            command = re.split(r"\s#|&|\||>|\s2>", line)[0]
+            found.append((str(page.relative_to(ROOT)), shlex.split(command)))
+    return found
 
 
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_readme_is_one_that_there_is(command: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "words"), commands("goosectl"), ids=lambda one: one if isinstance(one, str) else ""
+)
+def test_a_command_of_a_page_is_one_that_there_is(page: str, words: list[str]) -> None:
     known = gendocs.cli()
-    words = shlex.split(command)
-    verb = 2 if words[1] == "serve" else 3
+    verb = 2 if words[1] in ("serve", "doctor") else 3
     help_ = known.split(f"### {' '.join(words[:verb])}\n", 1)[1].split("\n###", 1)[0]
     for word in words[verb:]:
-        assert not word.startswith("--") or re.search(rf"^  {word}\b", help_, re.MULTILINE), word
+        name = word.partition("=")[0]
+        everywhere = name in (*main.FLAGS, *main.OPTIONS)
+        assert not word.startswith("--") or everywhere or named(name, help_), word
     options = [line for line in help_.splitlines() if line.startswith("  --")]
     needed = {line.split()[0] for line in options if "[required]" in line}
     assert needed <= set(words), "an option that it cannot do without is missing"
+
+
+def named(option: str, help_: str) -> bool:
+    """Whether a help has a line for the option."""
+    return re.search(rf"^  (?:.* )?{option}\b", help_, re.MULTILINE) is not None
+
+
+def test_a_target_of_a_page_is_one_that_make_knows() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    blocks = [*shell_blocks("README.md"), *shell_blocks("docs/quickstart.md")]
+    commands = [words for block in blocks for words in block.commands() if words[0] == "make"]
+    named = {word for words in commands for word in words[1:]}
+    assert "quickstart" in named
+    assert named - targets == set()
 
 
 def test_an_auditor_is_led_through_every_module_once() -> None:
