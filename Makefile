@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-stack fuzz tidy charts image release constraints generated lint bench parts stack-parts clean
+.PHONY: help quickstart test test-stack fuzz tidy charts image release docs constraints generated lint bench parts stack-parts clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ image: $(READY) ## Make the OCI image of goosed in dist/image, without a contain
 
 release: $(READY) ## Make what is handed out in dist/release: wheel, sdist, wheelhouse, SBOM, SHA256SUMS
 	@python scripts/release/make.py --out dist/release
+
+docs: $(READY) ## Make the pages of docs/ a site in dist/docs, which opens from the folder, with search
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo dist/docs/index.html
 
 constraints: $(READY) ## Renew constraints.txt and the other pins
 	@scripts/pin.sh

@@ -102,6 +102,7 @@ _KERNEL = "linux-image-cloud-amd64|linux-image-virtual"
 PARTS = {
     "age": Part("age", _command("age")),
     "busybox": Part("busybox-static", _command("busybox")),
+    "chromium": Part("chromium", _command("chromium")),
     "CNI plugins": Part("containernetworking-plugins", _file("/usr/lib/cni/bridge")),
     "containerd": Part("containerd", _command("containerd")),
     "cpio": Part("cpio", _command("cpio")),

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Languages of blocks that are no commands.
-OTHER = {"mermaid", "text", "yaml"}
+OTHER = {"text", "yaml"}
 
 _FENCE = re.compile(
     r"(?:^<!-- not run by tests: (?P<why>.*) -->\n)?"
