@@ -1,5 +1,5 @@
 """Write what is generated from the code: docs/cli.md, docs/errors.md, the tables of
-docs/profiles.md, the dashboards and so on (`pages`).
+docs/profiles.md, man pages, dashboards and so on (`pages`).
 
     python scripts/gendocs.py           writes them
     python scripts/gendocs.py --check   exit code 1, and names, where one differs from the code
@@ -25,7 +25,7 @@ from goosed_daemon import setting_table, telemetry
 from goosed_daemon.infra import reference, schema
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where it runs as a file
-from scripts import dashboards, reading
+from scripts import dashboards, manpages, reading
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PACKAGES = ("bundles", "goosed_daemon", "goosectl")
@@ -81,6 +81,7 @@ def pages() -> dict[str, str]:
         "reading-bundles.md": reading.reference(),
         "settings.md": setting_table.reference(),
         "../examples/infra/infra.schema.json": json.dumps(schema.schema(), indent=1) + "\n",
+        **{f"../man/{name}": text for name, text in manpages.pages().items()},
         **{f"../dashboards/{name}": text for name, text in dashboards.files().items()},
     }
 

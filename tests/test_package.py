@@ -17,6 +17,7 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     source.mkdir()
     for name in PACKAGES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "man", source / "man")
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     ours = {str(p.relative_to(source)) for n in PACKAGES for p in (source / n).rglob("*.*")}
@@ -27,4 +28,6 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert any(name.endswith(".sql") for name in ours)
-    assert packed == ours
+    pages = {name for name in packed if ".data/data/share/man/man1/goose" in name}
+    assert {Path(name).name for name in pages} == {path.name for path in (ROOT / "man").iterdir()}
+    assert packed - pages == ours

@@ -152,3 +152,4 @@ def test_out_of_the_bundle_the_quickstart_runs_where_no_route_is(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All done" in done.stdout and "guest: done" in done.stdout
     assert done.stderr.endswith("sealed: 0 packets left, 0 had no route\n")
+    assert (host / "goose/share/man/man1/goosectl.1").is_file(), "where man looks, by PATH"
