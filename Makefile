@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-stack fuzz tidy charts image release docs constraints generated lint bench parts stack-parts clean
+.PHONY: help quickstart test test-stack fuzz tidy charts cluster image release docs constraints generated lint bench parts stack-parts clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ tidy: constraints generated ## Renew pins, sort, format, regenerate; build the c
 
 charts: ## Build the dependencies of charts/goose: by helm on PATH, or by the one that stack-parts built
 	@scripts/helm.sh dependency build charts/goose
+
+cluster: $(READY) stack-parts ## As root: a Kubernetes on this machine with all of Goose, and its smoke test
+	@scripts/cluster/install.sh
 
 image: $(READY) ## Make the OCI image of goosed in dist/image, without a container engine
 	@python scripts/image/make.py --out dist/image

@@ -89,7 +89,9 @@ in_namespace() {
 # forward SERVICE PORT: sets `forwarded` to a local port that leads there.
 forward() {
     local log=$work/$1.log end=$((SECONDS + 20))
-    kubectl -n "$namespace" port-forward --address 127.0.0.1 "service/$1" ":$2" >"$log" 2>&1 &
+    : >"$log" # before it is read
+    kubectl -n "$namespace" port-forward --pod-running-timeout=10s --address 127.0.0.1 \
+        "service/$1" ":$2" >"$log" 2>&1 &
     forwards+=($!)
     while [ "$SECONDS" -lt "$end" ]; do
         forwarded=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$log" | head -n 1)

@@ -46,7 +46,7 @@ if [ ! -e "$PGDATA" ]; then
     rm -rf "$PGDATA.part"
     printf '%s' "$POSTGRES_PASSWORD" >/tmp/password
     initdb --pgdata "$PGDATA.part" --username "$POSTGRES_USER" --pwfile /tmp/password \\
-        --auth scram-sha-256 --encoding UTF8 --locale C.UTF-8
+        --auth scram-sha-256 --encoding UTF8 --locale C
     rm /tmp/password
     echo 'host all all all scram-sha-256' >>"$PGDATA.part/pg_hba.conf"
     echo "CREATE DATABASE $POSTGRES_DB" | postgres --single -D "$PGDATA.part" postgres

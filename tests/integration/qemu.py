@@ -48,7 +48,8 @@ class Machine:
 
     `mac` is its first NIC's; `more_macs` add NICs of the same kind that boot nothing. `bootfile`
     is the URL that its DHCP offer names, or a file of the folder `tftp`. `disk` is a folder whose
-    files are on its disk's only partition (FAT). `scratch` is a folder of the test's own, for the
+    files are on its disk's only partition (FAT). `within` are words before the command, which say
+    where it runs. `scratch` is a folder of the test's own, for the
     UEFI variables and the transcript; `variables` are those to begin with, if not the firmware's.
     """
 
@@ -64,9 +65,10 @@ class Machine:
         tftp: Path | None = None,
         disk: Path | None = None,
         variables: Path | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self._scratch = scratch
-        self._command = _firmware(firmware, scratch, variables)
+        self._command = [*within, *_firmware(firmware, scratch, variables)]
         self._command += ["-m", str(memory_mb), "-nographic", "-nodefaults", "-no-reboot"]
         self._command += ["-serial", "stdio"]
         self._command += _network(firmware, mac, bootfile, more_macs, tftp)

@@ -23,11 +23,13 @@ BUNDLES = ROOT / "examples" / "bundles"
 class Site:
     """A site in a folder of its own, with a release engineer's keys and media beside it.
 
-    A context manager: the daemon that `serve` started is gone at the end of the block.
+    A context manager: the daemon that `serve` started is gone at the end of the block. `settings`
+    are variables of every command's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
+        self._settings = settings
         self.home = folder / "home"
         self.media = folder / "media"
         self.log = folder / "goosed.log"
@@ -161,4 +163,5 @@ class Site:
 
     def _environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("GOOSE", "XDG_"))}
-        return kept | {"GOOSE_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        own = {"GOOSE_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        return kept | own | self._settings

@@ -24,7 +24,7 @@ MAC = "52:54:00:10:00:01"
 REFRESH = "/v1/agents/token/refresh"
 
 
-def made(folder: Path) -> Site:
+def made(folder: Path, **settings: str) -> Site:
     """A site whose RHEL 9 is a guest that goes on as the system it installed."""
     for name in ("kernel", "busybox", "curl", "systemd"):
         part(name)
@@ -32,7 +32,7 @@ def made(folder: Path) -> Site:
     command = [sys.executable, str(ROOT / "scripts" / "guest.py"), str(guest), "--system"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    site = Site(folder / "site")
+    site = Site(folder / "site", **settings)
     key, recipe = site.key("release"), site.recipe("base.yaml")
     for name in ("vmlinuz", "initrd.img"):
         shutil.copyfile(guest / name, recipe.parent / "rhel9" / "images" / "pxeboot" / name)

@@ -50,11 +50,25 @@ all: bootd,api,orchestrator
 {{- range $name := list "goosed" "goosed-api" "goosed-bootd" "goosed-orchestrator" -}}
 {{- $names = concat $names (list $name (printf "%s.%s" $name $.Release.Namespace) (printf "%s.%s.svc" $name $.Release.Namespace)) -}}
 {{- end -}}
-{{- range $url := list .Values.publicUrl .Values.apiUrl -}}
-{{- if $url }}{{ $names = append $names (urlParse $url).hostname }}{{ end -}}
-{{- end -}}
+{{- $names = concat $names (without (include "goosed.hosts" . | fromYamlArray) (include "goosed.addresses" . | fromYamlArray)) -}}
 {{- if .Values.ingress.enabled }}{{ $names = append $names .Values.ingress.host }}{{ end -}}
 {{- $names | uniq | toYaml -}}
+{{- end }}
+
+{{/* The hosts that machines are told, and those of them that are IP addresses. */}}
+{{- define "goosed.hosts" -}}
+{{- $hosts := list -}}
+{{- range $url := list .Values.publicUrl .Values.apiUrl -}}
+{{- if $url }}{{ $hosts = append $hosts (urlParse $url).hostname }}{{ end -}}
+{{- end -}}
+{{- $hosts | uniq | toYaml -}}
+{{- end }}
+{{- define "goosed.addresses" -}}
+{{- $addresses := list -}}
+{{- range $host := include "goosed.hosts" . | fromYamlArray -}}
+{{- if regexMatch "^[0-9.]+$|:" $host }}{{ $addresses = append $addresses $host }}{{ end -}}
+{{- end -}}
+{{- $addresses | toYaml -}}
 {{- end }}
 
 {{/* What every container of goosed is given. */}}
