@@ -13,9 +13,7 @@ import struct
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-
-from goosed_daemon.otlp_common import SCOPE, Value, resource
+from goosed_daemon.otlp_common import SCOPE, Value, pair, resource
 
 _DOUBLE = struct.Struct("<BBBd")
 
@@ -44,8 +42,7 @@ def new_attribute(number: int, key: str, value: Value) -> bytes:
         return field(number, named + field(2, field(1, text)))  # KeyValue.value, its string_value
     if isinstance(value, float):
         return field(number, _key(key) + _DOUBLE.pack(2 << 3 | 2, 9, 4 << 3 | 1, value))
-    known = AnyValue(bool_value=value) if isinstance(value, bool) else AnyValue(int_value=value)
-    return field(number, KeyValue(key=key, value=known).SerializeToString())
+    return field(number, pair(key, value).SerializeToString())
 
 
 # Most attributes have been sent before.

@@ -6,7 +6,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from hypothesis import given
+from google.protobuf.unknown_fields import UnknownFieldSet
+from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,7 +17,10 @@ from goosed_daemon import otlp, otlp_wire
 from tests.daemon.otlp_receiver import attributes
 
 # Lone surrogates are what Python makes of bytes that are no UTF-8.
-TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
+TEXT = st.one_of(
+    st.text(st.characters(exclude_categories=()), max_size=300),
+    st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3),
+)
 VALUE = st.one_of(TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False))
 NAMED = st.dictionaries(st.sampled_from(["id", "target", "status", "x" * 130]), VALUE)
 TIME = st.integers(0, 2**64 - 1)
@@ -47,7 +51,8 @@ def test_spans_are_read_as_they_were(spans: list[Any]) -> None:
         for span in scope.spans
     ]
     assert sorted(service for service, _ in found) == sorted(one.service for one in made)
-    by_service = sorted(made, key=lambda one: [m.service for m in made].index(one.service))
+    services = dict.fromkeys(one.service for one in made)
+    by_service = [one for name in services for one in made if one.service == name]
     for one, (_, span) in zip(by_service, found, strict=True):
         assert (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) == (
             one.trace, one.span, one.parent,
@@ -55,11 +60,8 @@ def test_spans_are_read_as_they_were(spans: list[Any]) -> None:
         assert (span.name, span.kind) == (one.name, Span.SPAN_KIND_SERVER)
         assert (span.start_time_unix_nano, span.end_time_unix_nano) == (one.began, one.ended)
         assert (span.status.code == Status.STATUS_CODE_ERROR) == one.failed
+        assert len(UnknownFieldSet(span)) == 0
         assert attributes(span) == {key: shown(value) for key, value in one.attributes.items()}
-    assert (
-        read.SerializeToString()
-        == ExportTraceServiceRequest.FromString(read.SerializeToString()).SerializeToString()
-    ), "nothing that it does not know"
 
 
 @given(st.lists(st.tuples(TIME, TEXT, st.one_of(st.none(), st.tuples(TRACE, IDS)), NAMED),
@@ -82,10 +84,15 @@ def test_lines_are_read_as_they_were(lines: list[Any]) -> None:
             (ids[0], ids[1].get("span_id", "")) if ids else ("", "")
         )
         assert record.flags == bool(ids)
+        assert len(UnknownFieldSet(record)) == 0
         assert attributes(record) == {key: shown(value) for key, value in told.items()}
 
 
 @given(st.integers(1, 15), st.binary(max_size=70_000))
+@example(1, bytes(127))
+@example(1, bytes(128))
+@example(1, bytes(16_383))
+@example(15, bytes(16_384))
 def test_a_field_says_its_size(number: int, body: bytes) -> None:
     made = otlp_wire.field(number, body)
     size, shift, at = 0, 0, 1
