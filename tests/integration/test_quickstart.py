@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import copied
 from tests.integration.site import ROOT
 from tests.integration.transcript import in_order
 from tests.parts import part
@@ -26,16 +27,7 @@ FEW_TOOLS = (
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """What git would clone from here, with what is not committed yet."""
-    part("git")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    copy = tmp_path / "clone"
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    return copy
+    return copied(tmp_path / "clone")
 
 
 @contextmanager

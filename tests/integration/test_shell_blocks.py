@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import copied
 from tests.integration.transcript import in_order
 from tests.parts import part
 from tests.shell_blocks import ROOT, shell_blocks
@@ -96,16 +97,7 @@ def test_the_blocks_do_what_the_pages_say_where_no_network_is(tmp_path: Path) ->
 
 def cloned(folder: Path) -> None:
     """What is here, as a clone with its virtual environment made: this one's."""
-    listed = subprocess.run(
-        [part("git"), "ls-files", "-z", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
-            (folder / name).chmod((ROOT / name).stat().st_mode)
-    venv = folder / ".venv"
+    venv = copied(folder) / ".venv"
     venv.mkdir()
     for path in Path(sys.prefix).iterdir():
         if not path.name.startswith("."):

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from tests.parts import in_ci, part
 from tests.stack.servers import free_port
 
 NAMESPACE = "goose"
-_SCRIPT = ROOT / "scripts" / "cluster.sh"
+SCRIPT = ROOT / "scripts" / "cluster.sh"
+NATS = "docker.io/library/nats:2.12.2"  # an image that has a shell as well
 _NEEDS = (
     "kubernetes", "coredns", "containerd", "ctr", "runc", "socat", "ip", "iptables", "CNI plugins",
     "busybox", "openssl", "unshare",
 )  # fmt: skip
 
 Done = subprocess.CompletedProcess[str]
-Words = Sequence[object]
 
 
 class Cluster:
@@ -36,7 +36,6 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self.told = ""  # what install.sh said of it
         programs = f"{Path(sys.executable).parent}:{folder}/programs:{os.environ['PATH']}"
         self._environ = os.environ | {
             "CLUSTER_FOLDER": str(folder),
@@ -62,7 +61,7 @@ class Cluster:
 
     def script(self, *words: object, ok: bool = True) -> Done:
         """scripts/cluster.sh."""
-        return self.run(_SCRIPT, *words, ok=ok)
+        return self.run(SCRIPT, *words, ok=ok)
 
     def kubectl(self, *words: object, given: str = "", namespace: str = NAMESPACE) -> str:
         """What kubectl prints."""

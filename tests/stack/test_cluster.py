@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.observability import ROOT
-from tests.stack.cluster import Cluster, cluster
+from tests.stack.cluster import NATS, SCRIPT, Cluster, cluster
 
-CLUSTER = ROOT / "scripts" / "cluster.sh"
-NATS = "docker.io/library/nats:2.12.2"
 MOUNT = [{"name": "data", "mountPath": "/data"}]
 READS = {"command": ["sh", "-c", "cat /etc/resolv.conf /data/x"]}
 WRITES = {
@@ -102,6 +100,6 @@ def test_it_comes_up_runs_a_pod_and_leaves_nothing(
     "words", [[], ["start"], ["up", "now"], ["load"]], ids=["none", "other", "more", "less"]
 )
 def test_what_it_does_not_know_is_said(words: list[str]) -> None:
-    done = subprocess.run([CLUSTER, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([SCRIPT, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: this takes one of up, down, env, status")

@@ -23,7 +23,7 @@ from tests.integration.test_boot import qemu_parts
 from tests.integration.transcript import in_order, unbroken
 from tests.observability import DASHBOARDS, OTEL, ROOT
 from tests.stack.charts import CHARTS, DEV, helm
-from tests.stack.cluster import NAMESPACE, Cluster, cluster, until
+from tests.stack.cluster import NAMESPACE, NATS, Cluster, cluster, until
 
 pytestmark = pytest.mark.timeout(1200)  # seconds; an install takes two minutes on an idle machine
 
@@ -31,9 +31,8 @@ HERE = ROOT / "scripts" / "cluster"
 SMOKE = ROOT / "scripts" / "smoke.sh"
 NODE = "10.201.0.1"
 BOOTD, API, BOOT = f"https://{NODE}:30443", f"https://{NODE}:30444", f"http://{NODE}:30080"
-NATS = "docker.io/library/nats:2.12.2"
+FILES = ("-f", DEV, "-f", HERE / "values.yaml")
 VALUES = (
-    "-f", DEV, "-f", HERE / "values.yaml",
     "--set-file", rf"goosed.infra.site\.yaml={INFRA}",
     "--set", "goosed.env.GOOSED_RATE_ADDRESS=none,goosed.env.GOOSED_RATE_MACHINE=none",
     "--set", "goosed.env.GOOSED_AGENT_INTERVAL=10s",
@@ -53,15 +52,20 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster with all of Goose, in a namespace that takes restricted pods only."""
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, str]]:
+    """A cluster with all of Goose, in a namespace that takes restricted pods only, and what was
+    said while it was installed."""
     with cluster(tmp_path_factory.mktemp("installed") / "at") as made:
         made.script("up")
         made.kubectl("create", "namespace", NAMESPACE)
         enforced = "pod-security.kubernetes.io/enforce=restricted"
         made.kubectl("label", "namespace", NAMESPACE, enforced)
-        made.told = made.run(HERE / "install.sh", *VALUES[4:]).stderr
-        yield made
+        yield made, made.run(HERE / "install.sh", *VALUES).stderr
+
+
+@pytest.fixture(scope="module")
+def on(installed: tuple[Cluster, str]) -> Cluster:
+    return installed[0]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +99,7 @@ def settled(on: Cluster) -> None:
 
 
 def upgrade(on: Cluster, *words: object) -> None:
-    command = ("upgrade", "--install", "goose", CHARTS / "goose", *VALUES, *words)
+    command = ("upgrade", "--install", "goose", CHARTS / "goose", *FILES, *VALUES, *words)
     on.helm(*command, "--wait", "--timeout", "5m")
 
 
@@ -105,11 +109,16 @@ def deployed(on: Cluster, name: str) -> dict[str, str]:
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
 
+def authority(on: Cluster) -> bytes:
+    """That of goosed's certificate."""
+    return b64decode(on.get("secret/goosed-tls")["data"]["ca.crt"])
+
+
 @contextmanager
 def asked(on: Cluster, *urls: str) -> Iterator[dict[str, int]]:
     """Asks for these URLs for as long as the block lasts; then how often each outcome was seen."""
     ca = on.folder / "goosed-ca.crt"
-    ca.write_bytes(b64decode(on.get("secret/goosed-tls")["data"]["ca.crt"]))
+    ca.write_bytes(authority(on))
     command = [*on.inside(), sys.executable, "-m", "tests.stack.asker", str(ca), *urls]
     outcomes: dict[str, int] = {}
     process = subprocess.Popen(
@@ -125,10 +134,11 @@ def asked(on: Cluster, *urls: str) -> Iterator[dict[str, int]]:
 
 
 def test_one_command_brings_all_of_it_up_and_it_answers(
-    on: Cluster, record_property: Callable[[str, object], None]
+    installed: tuple[Cluster, str], record_property: Callable[[str, object], None]
 ) -> None:
-    assert "a working stack after" in on.told
-    record_property("table", on.told)
+    on, said = installed
+    assert "a working stack after" in said
+    record_property("table", said)
     told = smoke(on)
     assert told.endswith("all of it answers\n")
     assert told.count("ok ") == 2 * 3 + 3 + 3, told
@@ -272,7 +282,7 @@ def test_containerd_pulls_an_image_that_came_in_a_bundle(
     host = BOOTD.removeprefix("https://")
     trusted = on.folder / "registries" / host
     trusted.mkdir()
-    (trusted / "ca.crt").write_bytes(b64decode(on.get("secret/goosed-tls")["data"]["ca.crt"]))
+    (trusted / "ca.crt").write_bytes(authority(on))
     (trusted / "hosts.toml").write_text(
         f'server = "{BOOTD}"\n[host."{BOOTD}"]\n  capabilities = ["pull", "resolve"]\n'
         f'  ca = "/run/cluster/registries/{host}/ca.crt"\n'

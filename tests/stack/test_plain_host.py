@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from tests.integration.site import Site
 from tests.observability import ROOT
 from tests.parts import part
+from tests.shell_blocks import shell_blocks
 
 TOOLS = ("otelcol", "prometheus", "loki", "tempo")
 FOLDERS = "export W=/var/lib/goose-observability GOOSE_HOME=/var/lib/goose\n"
@@ -28,14 +28,6 @@ until curl -sf http://127.0.0.1:9090/api/v1/query --data-urlencode 'query=count(
 """  # goosed, the collector and what it exports, Prometheus, Loki, Tempo
 
 
-def blocks() -> tuple[str, str]:
-    """What starts all of it, and what looks whether it answers."""
-    text = (ROOT / "docs" / "observability.md").read_text()
-    section = text.partition("## Without Kubernetes")[2].partition("\n## ")[0]
-    start, smoke = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return start, smoke
-
-
 @pytest.mark.timeout(300)  # seconds
 def test_the_commands_of_the_page_bring_up_all_of_it(tmp_path: Path) -> None:
     """In a network of its own: the ports that the page names are free, and nothing leads out."""
@@ -46,7 +38,7 @@ def test_the_commands_of_the_page_bring_up_all_of_it(tmp_path: Path) -> None:
     (programs / "goosectl").symlink_to(Path(sys.executable).with_name("goosectl"))
     site = Site(tmp_path)
     site.issue()
-    start, smoke = blocks()
+    start, smoke = (block.text for block in shell_blocks("docs/observability.md"))
     assert FOLDERS in start
     script = tmp_path / "page.sh"
     start = start.replace(FOLDERS, f"export W={tmp_path}/w GOOSE_HOME={site.home}\n")

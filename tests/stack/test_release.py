@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import bundles
-from tests.observability import ROOT
+from tests.checkout import ROOT, copied
 from tests.parts import part
 
 WHEELHOUSE = f"goosectl-{bundles.__version__}"
@@ -56,15 +55,7 @@ def release(checkout: Path, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with one commit of what is here, and what make release makes of it."""
-    folder = tmp_path_factory.mktemp("first") / "checkout"
-    listed = subprocess.run(
-        [part("git"), "ls-files", "-z", "-co", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    folder = copied(tmp_path_factory.mktemp("first") / "checkout")
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", "All")

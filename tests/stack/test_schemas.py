@@ -6,21 +6,14 @@ in a dry run it judges values and runs admission as for a real one, and keeps no
 
 from __future__ import annotations
 
-import os
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import pytest
 import yaml
 
-from tests.observability import ROOT
-from tests.parts import in_ci, part
 from tests.stack.charts import cases, named, render
-from tests.stack.servers import free_port
+from tests.stack.cluster import NAMESPACE, Cluster, Done, cluster
 
-NEEDS = ("kubernetes", "coredns", "containerd", "ctr", "runc", "socat", "ip", "iptables", "unshare")
 #: The server warns of pods that it would not let in, since in a dry run none are made. The one kind
 #: that is not Kubernetes's own is here with the fields that a chart may set, as the reference of
 #: cert-manager.io/v1 has them.
@@ -51,6 +44,7 @@ spec:
               properties:
                 secretName: {type: string}
                 dnsNames: {type: array, items: {type: string}}
+                ipAddresses: {type: array, items: {type: string}}
                 issuerRef:
                   type: object
                   required: [name]
@@ -60,56 +54,29 @@ spec:
                     group: {type: string}
 """
 
-Done: TypeAlias = subprocess.CompletedProcess[str]
-Kubectl: TypeAlias = Callable[..., Done]
-
 
 @pytest.fixture(scope="module")
-def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """`kubectl` with text to read, in a cluster of its own."""
-    for name in (*NEEDS, "CNI plugins", "openssl"):
-        part(name)
-    if os.geteuid() != 0:
-        why = "a cluster needs root: sudo -E make test-stack runs it"
-        pytest.fail(why, pytrace=False) if in_ci() else pytest.skip(why)
-    folder = tmp_path_factory.mktemp("cluster") / "at"
-    environ = os.environ | {"CLUSTER_FOLDER": str(folder), "CLUSTER_PORT": str(free_port())}
-
-    def script(word: str) -> None:
-        command = [ROOT / "scripts/cluster.sh", word]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-
-    def run(given: str, *words: str) -> Done:
-        at = ["--kubeconfig", folder / "pki/admin.conf"]
-        command: list[str | Path] = [folder / "programs/kubectl", *at, *words, "-f", "-"]
-        return subprocess.run(command, input=given, capture_output=True, text=True)
-
-    try:
-        script("up")
-        for given, words in (
-            (GIVEN, ["apply"]),
-            (GIVEN.partition("---")[2], ["wait", "--for=condition=Established"]),
-        ):
-            done = run(given, *words)
-            assert done.returncode == 0, done.stderr
-        yield run
-    finally:
-        script("down")
+def on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that knows what is given."""
+    with cluster(tmp_path_factory.mktemp("cluster") / "at") as made:
+        made.script("up")
+        made.kubectl("apply", "-f", "-", given=GIVEN)
+        kind = GIVEN.partition("---")[2]
+        made.kubectl("wait", "--for=condition=Established", "-f", "-", given=kind)
+        yield made
 
 
-def judged(kubectl: Kubectl, objects: list[dict[str, object]]) -> Done:
+def judged(on: Cluster, objects: list[dict[str, object]], *, ok: bool = True) -> Done:
+    words = ("apply", "-f", "-", "--dry-run=server", "--validate=strict")
     text = yaml.safe_dump_all(objects)
-    return kubectl(text, "apply", "--namespace=goose", "--dry-run=server", "--validate=strict")
+    return on.run("kubectl", "--namespace", NAMESPACE, *words, given=text, ok=ok)
 
 
 @pytest.mark.parametrize(("chart", "values"), cases(), ids=[named(case) for case in cases()])
-def test_the_apiserver_takes_every_object(
-    kubectl: Kubectl, chart: str, values: tuple[str, ...]
-) -> None:
+def test_the_apiserver_takes_every_object(on: Cluster, chart: str, values: tuple[str, ...]) -> None:
     objects = render(chart, *values)
-    done = judged(kubectl, objects)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = judged(on, objects)
+    assert done.stderr == ""
     assert done.stdout.count("created (server dry run)") == len(objects)
 
 
@@ -122,15 +89,13 @@ def test_the_apiserver_takes_every_object(
     ],
     ids=["a field that there is not", "a word for a number", "what selects nothing"],
 )
-def test_it_refuses(kubectl: Kubectl, change: dict[str, object], why: str) -> None:
+def test_it_refuses(on: Cluster, change: dict[str, object], why: str) -> None:
     (first, *_) = [one for one in render("goosed") if one["kind"] == "Deployment"]
     first["spec"] |= change
-    done = judged(kubectl, [first])
-    assert done.returncode != 0
-    assert why in done.stderr
+    assert why in judged(on, [first], ok=False).stderr
 
 
-def test_it_warns_of_a_pod_that_would_not_be_let_in(kubectl: Kubectl) -> None:
+def test_it_warns_of_a_pod_that_would_not_be_let_in(on: Cluster) -> None:
     (first, *_) = [one for one in render("goosed") if one["kind"] == "Deployment"]
     first["spec"]["template"]["spec"]["hostNetwork"] = True
-    assert "would violate PodSecurity" in judged(kubectl, [first]).stderr
+    assert "would violate PodSecurity" in judged(on, [first]).stderr
